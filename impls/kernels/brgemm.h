@@ -1,0 +1,51 @@
+/* The register kernel that every family but explicit is built from: a batch-reduce matrix product
+ *
+ *     C[i][j]  (+)=  sum over segments s, and k < depth, of  A_s[i][k] * B_s[k][j]
+ *
+ * i < rows (any number; cut into register tiles), j < vectors * vlen. A is read one scalar at a time and
+ * broadcast, B and C are read a vector at a time, so A may have any strides: an image with a pixel stride (direct
+ * convolution: one segment per channel block and tap), a packed panel (im2col), transformed tiles (Winograd),
+ * pixels as the reduction (weight gradient). One kernel, many users: Georganas et al., "High-Performance Deep
+ * Learning via a Single Building Block", IPDPS 2020 (arXiv 1906.06440).
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_BRGEMM_H
+#define TRIPASS_BRGEMM_H
+
+#include "kernels/isa.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Where a segment's A and B begin, in floats from the base pointers of the call. */
+struct brgemm_segment {
+    ptrdiff_t a, b;
+};
+
+/* Strides in floats. */
+struct brgemm_shape {
+    int rows;               /* >= 0 */
+    int vectors;            /* 1 .. brgemm_kernel.vectors */
+    int depth;              /* k per segment, >= 0 */
+    ptrdiff_t a_row, a_k;   /* A_s[i][k] = a[segment.a + i*a_row + k*a_k] */
+    ptrdiff_t b_k, b_vec;   /* vector v of B_s[k] begins at b[segment.b + k*b_k + v*b_vec] */
+    ptrdiff_t c_row, c_vec; /* vector v of C[i] begins at c[i*c_row + v*c_vec] */
+    bool accumulate;        /* C += instead of C = */
+    bool stream;            /* non-temporal stores: C aligned to the vector, and not accumulate */
+};
+
+typedef void brgemm_fn(const struct brgemm_shape *shape, int segments, const struct brgemm_segment *segment,
+                       const float *a, const float *b, float *c);
+
+/* A kernel and its block sizes travel together. */
+struct brgemm_kernel {
+    brgemm_fn *run;
+    int vlen;    /* floats per vector */
+    int rows;    /* rows of the largest register tile: multiples of it are the most efficient */
+    int vectors; /* vectors across the register tile; the tile is vectors * vlen wide */
+};
+
+/* The kernel for an instruction set. */
+const struct brgemm_kernel *brgemm_kernel(enum isa isa);
+
+#endif

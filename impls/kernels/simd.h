@@ -1,0 +1,71 @@
+/* Vectors of VLEN floats, in the vector extensions that gcc and clang share, so that one body serves every
+ * instruction set: the compiler flags decide what the operators become (a * b + c becomes a fused
+ * multiply-add under -ffp-contract=fast). Include in *.isa.c files only.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_SIMD_H
+#define TRIPASS_SIMD_H
+
+#ifndef VLEN
+#error "VLEN is set by the build for *.isa.c files only"
+#endif
+#if (VLEN == 16 && !defined(TRIPASS_EMULATE_AVX512) && !defined(__AVX512F__))
+#error "compiled for AVX-512 without its flags"
+#endif
+
+#ifdef __SSE__
+#include <immintrin.h>
+#endif
+
+/* May alias floats and needs no alignment. */
+typedef float vec __attribute__((vector_size(VLEN * sizeof(float)), aligned(sizeof(float)), may_alias));
+
+#define SIMD static inline __attribute__((always_inline))
+
+SIMD vec vec_load(const float *p)
+{
+    return *(const vec *)p;
+}
+
+SIMD void vec_store(float *p, vec v)
+{
+    *(vec *)p = v;
+}
+
+SIMD vec vec_zero(void)
+{
+    return (vec){0};
+}
+
+SIMD vec vec_all(float x)
+{
+#if VLEN == 16
+    return (vec){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+#else
+    return (vec){x, x, x, x, x, x, x, x};
+#endif
+}
+
+/* Non-temporal store to p, aligned to the vector: for outputs that will not be read soon and would
+ * otherwise push useful lines out of the caches. Follow the last one with vec_stream_fence. */
+SIMD void vec_stream(float *p, vec v)
+{
+#if defined(__AVX512F__) && VLEN == 16
+    _mm512_stream_ps(p, (__m512)v);
+#elif defined(__AVX__)
+    typedef float half __attribute__((vector_size(32), aligned(4), may_alias));
+    for (int i = 0; i < VLEN / 8; i++)
+        _mm256_stream_ps(p + 8 * i, (__m256)((half *)&v)[i]);
+#else
+    vec_store(p, v);
+#endif
+}
+
+SIMD void vec_stream_fence(void)
+{
+#ifdef __SSE__
+    _mm_sfence();
+#endif
+}
+
+#endif

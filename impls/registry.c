@@ -1,0 +1,39 @@
+/* The one list of implementations. A line here is all that listing, checking, property tests, benchmarks and
+ * plots need. SPDX-License-Identifier: Apache-2.0 */
+#include "conv.h"
+
+#include <string.h>
+
+extern const struct conv_impl reference_impl;
+
+const struct conv_impl *const conv_impls[] = {
+    &reference_impl,
+    NULL,
+};
+
+const struct conv_impl *conv_impl_find(const char *name)
+{
+    for (int i = 0; conv_impls[i]; i++)
+        if (!strcmp(conv_impls[i]->name, name))
+            return conv_impls[i];
+    return NULL;
+}
+
+const char *conv_plan_make(const struct conv_impl *impl, struct conv_plan *plan)
+{
+    const char *reason = impl->refuse ? impl->refuse(&plan->problem, plan->output) : NULL;
+    if (reason)
+        return reason;
+    memset(plan->bytes, 0, sizeof plan->bytes);
+    plan->scratch_bytes = 0;
+    memset(plan->detail, 0, sizeof plan->detail);
+    plan->state = NULL;
+    return impl->plan(plan);
+}
+
+void conv_plan_destroy(const struct conv_impl *impl, struct conv_plan *plan)
+{
+    if (impl->destroy)
+        impl->destroy(plan);
+    plan->state = NULL;
+}
