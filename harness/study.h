@@ -1,0 +1,53 @@
+/* What to measure: the one description that the command line fills, the supervisor walks and every worker
+ * process walks again. A study is the product
+ *
+ *     repetitions x thread counts x problems x passes x implementations
+ *
+ * in that nesting; the innermost product of one problem and pass is a group, whose implementations are
+ * measured interleaved. Supervisor and workers build the same study from the same command line, so a
+ * point is known by its index alone.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_STUDY_H
+#define TRIPASS_STUDY_H
+
+#include "conv.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A layer of a table: a problem, its name and how often its network has it. */
+struct layer {
+    struct conv_problem problem;
+    char name[64];    /* "" if unnamed */
+    int multiplicity; /* >= 1 */
+};
+
+enum cache_protocol { CACHE_WARM, CACHE_COLD };
+
+struct study {
+    struct layer *layers;
+    int layer_count;
+    enum conv_tensor outputs[CONV_TENSORS]; /* the passes, in the order fwd, bwd, upd */
+    int output_count;
+    const struct conv_impl **impls;
+    int impl_count;
+    int *threads; /* thread counts */
+    int thread_count;
+    int repetitions; /* worker processes per thread count */
+
+    enum isa isa;
+    enum cache_protocol cache;
+    bool check_only;     /* check, do not time */
+    int samples;         /* timed calls a point at most (the stop rule's upper bound), >= 1 */
+    double max_time_s;   /* wall time a point's samples may take */
+    double budget_s;     /* wall time the whole study should take; 0 = no limit. Scales max_time_s */
+    double timeout_s;    /* a group that takes longer is killed and its point gets status TIMEOUT */
+    double lr;           /* mu of the SGD step */
+    size_t memory_limit; /* bytes a point may need; more is a SKIP row */
+    uint64_t seed;       /* data and order of rounds */
+    const char *out;     /* directory, or "-" for points on stdout */
+    bool force;          /* overwrite what a directory already holds */
+};
+
+#endif
