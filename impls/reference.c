@@ -7,7 +7,7 @@
 
 static void add(struct conv_element *sum, float a, float b)
 {
-    double product = (double)a * b; /* exact: 24 + 24 bits fit in 53 */
+    double product = (double)a * (double)b; /* exact: 24 + 24 bits fit in 53 */
     sum->value += product;
     sum->magnitude += fabs(product);
 }
