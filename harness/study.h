@@ -42,7 +42,7 @@ struct study {
     int samples;         /* timed calls a point at most (the stop rule's upper bound), >= 1 */
     double max_time_s;   /* wall time a point's samples may take */
     double budget_s;     /* wall time the whole study should take; 0 = no limit. Scales max_time_s */
-    double timeout_s;    /* a group that takes longer is killed and its point gets status TIMEOUT */
+    double timeout_s;    /* a step of a point (its plan, one call) that takes longer is killed: TIMEOUT */
     double lr;           /* mu of the SGD step */
     size_t memory_limit; /* bytes a point may need; more is a SKIP row */
     uint64_t seed;       /* data and order of rounds */

@@ -1,0 +1,72 @@
+/* The rows that a study leaves. points.csv: one per implementation, pass, problem, thread count and repetition;
+ * samples.csv: one per timed call; RFC 4180, units in the names, %.9g, empty = missing.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_RECORD_H
+#define TRIPASS_RECORD_H
+
+#include "stats.h"
+#include "study.h"
+
+#include <stdio.h>
+
+enum status { STATUS_OK, STATUS_SKIP, STATUS_FAIL, STATUS_CRASH, STATUS_TIMEOUT };
+
+/* A row of points.csv. NAN is written as empty. Times in seconds. */
+struct point {
+    const char *impl, *family, *pass, *name, *isa, *cache, *status, *stop_reason;
+    char problem[256], reason[256], detail[64];
+    int mult;
+    struct conv_problem shape;
+    int threads, rep;
+    double err_reference,
+        err_onednn;   /* largest |error| / sum |a*b| against the reference and against oneDNN */
+    double tolerance; /* what err_reference may be */
+    struct stats time;
+    double import_s, export_s, sgd_s, plan_s; /* both inputs in; the output out; SGD step (upd); planning */
+    int inner_reps;                           /* calls per sample */
+    double gflops;                            /* nominal, at the median time */
+    double peak_gflops; /* FMA ceiling at this thread count and ISA, median over the same rounds */
+    double pct_peak;
+    double flop, flop_valid;
+    double native_bytes, scratch_bytes;
+    double pinned; /* 1: every thread was on its core before and after; 0: not; NAN: nothing ran */
+    double seed;
+};
+
+struct sample {
+    const char *impl, *pass, *problem;
+    int threads, rep, round, order;
+    double t_s;
+};
+
+/* The row of a point of which nothing is known yet. */
+struct point point_of(const struct study *study, const struct layer *layer, enum conv_tensor output,
+                      const struct conv_impl *impl);
+void point_set_status(struct point *point, enum status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* One line each, with its line feed. */
+void point_print_header(FILE *file);
+void point_print(FILE *file, const struct point *point);
+void sample_print_header(FILE *file);
+void sample_print(FILE *file, const struct sample *sample);
+
+/* One field, quoted if it must be. */
+void csv_field(FILE *file, const char *text);
+
+/* The open files of a study's output. */
+struct record {
+    int points, samples; /* file descriptors; samples is -1 for stdout */
+    const char *dir;     /* NULL for stdout */
+};
+
+/* Opens `out` ("-": stdout) and writes the header lines. Makes missing directories. On failure prints the line
+ * that says why and returns false; results that are there already are a failure unless force. */
+bool record_open(struct record *record, const char *out, bool force);
+
+/* Writes all of it in one write() where the system takes it whole. On failure prints the line that says why. */
+bool record_write(int file, const char *text, size_t bytes);
+bool record_close(struct record *record);
+
+#endif

@@ -1,0 +1,51 @@
+/* Where threads may run: the cores that cgroup cpusets and taskset leave us, from hwloc; one hardware thread a
+ * core; and the CPU time that cgroup quotas grant. The OpenMP runtime does the binding (OMP_PLACES); here the
+ * places are chosen and the result is read back.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_TOPOLOGY_H
+#define TRIPASS_TOPOLOGY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct hwloc_topology;
+struct hwloc_bitmap_s;
+
+enum { CORES_MAX = 4096 };
+
+struct topology {
+    struct hwloc_topology *hwloc;
+    struct hwloc_bitmap_s *allowed; /* CPUs that this process may use */
+    int pu[CORES_MAX];              /* OS index of the one hardware thread used of each allowed core, */
+    int core_count;                 /* in hwloc's logical order: neighbours share caches ("compact") */
+    double quota;                   /* CPUs' worth of time that the cgroups grant; INFINITY: no limit */
+    size_t cache_bytes;             /* last-level cache, summed over the allowed part of the machine */
+};
+
+/* Fills *topology for this process. Call it before the first OpenMP region. If the user has set OMP_PLACES and
+ * the like, libgomp has bound the initial thread before main: the allowed CPUs are then the union of the places,
+ * and the process's mask is set to it. Returns NULL or a static reason. */
+const char *topology_load(struct topology *topology);
+void topology_free(struct topology *topology);
+
+/* The same choice on any loaded hwloc topology: writes the OS index of one hardware thread of each core that has
+ * an allowed one, in logical order; on a hybrid machine only cores of the most powerful kind. Returns how many. */
+int topology_cores(struct hwloc_topology *hwloc, const struct hwloc_bitmap_s *allowed, int pu[CORES_MAX]);
+
+/* min(cores, floor(quota)), at least 1. More threads than the quota run, then stand still to the end of the
+ * period: 45 times slower has been reported. */
+int topology_default_threads(const struct topology *topology);
+
+/* The value of OMP_PLACES: "{0},{2},..." one place a core, all of them. With OMP_PROC_BIND=close a team of n runs
+ * on the first n. Returns false if size is too small. */
+bool topology_places(const struct topology *topology, char *text, size_t size);
+
+/* Allowed CPUs as a list, "0-3,8". Returns text. */
+char *topology_allowed_text(const struct topology *topology, char *text, size_t size);
+
+/* True if each thread of a team of `threads` is bound to exactly its place and was last seen running there.
+ * Runs an OpenMP region. False without places. */
+bool topology_pinned(const struct topology *topology, int threads);
+
+#endif
