@@ -5,6 +5,9 @@
  *     a1 | c10 c11        through all segments. FMA latency x ports = 8 chains are needed at least:
  *      .. ..              4 rows x 2 vectors and up keep both FMA ports of current x86 cores busy.
  *
+ * The 6 x 2 tile spends 20 instructions on 12 multiply-adds; every further one for the loop costs 2-3 % when
+ * instructions are the limit. So k is unrolled by 4, and the strides that users really have are constants.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/brgemm.h"
 #include "kernels/simd.h"
@@ -19,94 +22,131 @@ enum { ROWS = 6, VECTORS = 2 };
 enum { ROWS = 3, VECTORS = 2 };
 #endif
 
-/* One register tile; rows and vectors are constants at every call, so the loops over them unroll. */
-SIMD void tile(int rows, int vectors, const struct brgemm_shape *s, int segments,
-               const struct brgemm_segment *segment, const float *a, const float *b, float *c)
-{
-    const ptrdiff_t a_row = s->a_row, a_k = s->a_k, b_k = s->b_k, b_vec = s->b_vec;
-    vec sum[ROWS][VECTORS];
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            sum[i][v] = vec_zero();
-    for (int t = 0; t < segments; t++) {
-        const float *bk = b + segment[t].b;
-        /* Two pointers reach all rows with the strides 0, 1, 2 times a_row that addressing modes offer. */
-        const float *low = a + segment[t].a, *high = low + rows / 2 * a_row;
-        for (int k = 0; k < s->depth; k++, low += a_k, high += a_k, bk += b_k) {
-            vec row[VECTORS];
-#pragma GCC unroll 2
-            for (int v = 0; v < vectors; v++)
-                row[v] = vec_load(bk + v * b_vec);
-#pragma GCC unroll 14
-            for (int i = 0; i < rows; i++) {
-                vec x = vec_all(i < rows / 2 ? low[i * a_row] : high[(i - rows / 2) * a_row]);
-#pragma GCC unroll 2
-                for (int v = 0; v < vectors; v++)
-                    sum[i][v] += x * row[v];
-            }
-        }
-    }
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++) {
-            float *to = c + i * s->c_row + v * s->c_vec;
-            if (s->accumulate)
-                sum[i][v] += vec_load(to);
-            if (s->stream)
-                vec_stream(to, sum[i][v]);
-            else
-                vec_store(to, sum[i][v]);
-        }
-}
-
-typedef void tile_fn(const struct brgemm_shape *, int, const struct brgemm_segment *, const float *,
-                     const float *, float *);
-
-#define TILE(rows, vectors)                                                                                  \
-    static void tile_##rows##x##vectors(const struct brgemm_shape *s, int n, const struct brgemm_segment *t, \
-                                        const float *a, const float *b, float *c)                            \
-    {                                                                                                        \
-        tile(rows, vectors, s, n, t, a, b, c);                                                               \
-    }
-#define TILES(rows) TILE(rows, 1) TILE(rows, 2)
-#define BOTH(rows)                                                                                           \
-    {                                                                                                        \
-        tile_##rows##x1, tile_##rows##x2                                                                     \
-    }
-
-TILES(1)
-TILES(2) TILES(3)
-#if VLEN == 16 || defined(__AVX2__)
-    TILES(4) TILES(5) TILES(6)
-#endif
-#if VLEN == 16
-        TILES(7) TILES(8) TILES(9) TILES(10) TILES(11) TILES(12) TILES(13) TILES(14)
-#endif
-
-            static tile_fn *const tiles[ROWS + 1][VECTORS] = {
-                {NULL, NULL}, BOTH(1), BOTH(2), BOTH(3),
-#if VLEN == 16 || defined(__AVX2__)
-                BOTH(4),      BOTH(5), BOTH(6),
-#endif
-#if VLEN == 16
-                BOTH(7),      BOTH(8), BOTH(9), BOTH(10), BOTH(11), BOTH(12), BOTH(13), BOTH(14),
-#endif
+/* The strides inside a segment. */
+struct strides {
+    ptrdiff_t a_row, a_k, b_k, b_vec;
 };
 
-/* Cuts the rows into equal tiles, so that none is much smaller (and slower) than the others. */
+/* One step of the reduction. Two pointers reach all rows with the multiples of a_row that addressing modes
+ * offer. */
+SIMD void multiply_add(int rows, int vectors, vec sum[ROWS][VECTORS], const float *low, const float *b,
+                       struct strides s)
+{
+    const float *high = low + rows / 2 * s.a_row;
+    vec row[VECTORS];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++)
+        row[v] = vec_load(b + v * s.b_vec);
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++) {
+        vec x = vec_all(i < rows / 2 ? low[i * s.a_row] : high[(i - rows / 2) * s.a_row]);
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            sum[i][v] += x * row[v];
+    }
+}
+
+SIMD void store(int rows, int vectors, vec sum[ROWS][VECTORS], const struct brgemm_shape *s, float *c)
+{
+    const ptrdiff_t c_row = s->c_row, c_vec = s->c_vec;
+    const bool accumulate = s->accumulate, stream = s->stream;
+#define EACH(statement)                                                                                      \
+    _Pragma("GCC unroll 14") for (int i = 0; i < rows; i++)                                                  \
+        _Pragma("GCC unroll 2") for (int v = 0; v < vectors; v++)                                            \
+    {                                                                                                        \
+        float *to = c + i * c_row + v * c_vec;                                                               \
+        statement;                                                                                           \
+    }
+    if (accumulate)
+        EACH(vec_store(to, vec_load(to) + sum[i][v]))
+    else if (stream)
+        EACH(vec_stream(to, sum[i][v]))
+    else
+        EACH(vec_store(to, sum[i][v]))
+#undef EACH
+}
+
+/* `count` register tiles, one below the other. rows, vectors and most strides are constants at every call, so
+ * that the loops over them unroll and addresses fold. */
+SIMD void tiles(int rows, int vectors, struct strides st, const struct brgemm_shape *s, int segments,
+                const struct brgemm_segment *segment, const float *a, const float *b, float *c, int count)
+{
+    for (; count > 0; count--, a += rows * st.a_row, c += rows * s->c_row) {
+        vec sum[ROWS][VECTORS];
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++)
+                sum[i][v] = vec_zero();
+        for (int t = 0; t < segments; t++) {
+            const float *ak = a + segment[t].a, *bk = b + segment[t].b;
+            int k = s->depth;
+            for (; k >= 4; k -= 4)
+#pragma GCC unroll 4
+                for (int u = 0; u < 4; u++, ak += st.a_k, bk += st.b_k)
+                    multiply_add(rows, vectors, sum, ak, bk, st);
+            for (; k > 0; k--, ak += st.a_k, bk += st.b_k)
+                multiply_add(rows, vectors, sum, ak, bk, st);
+        }
+        store(rows, vectors, sum, s, c);
+    }
+}
+
+typedef void tiles_fn(const struct brgemm_shape *, int, const struct brgemm_segment *, const float *,
+                      const float *, float *, int);
+
+/* The strides of B that are worth a variant: panels of both vectors side by side. With 16 lanes an instruction
+ * does twice the work, so that there the general ones cost little, and a block of 16 channels is one vector. */
+#if VLEN == 16
+#define B_IS_USUAL(s) true
+#define B_USUAL(s)    (s)->b_k, (s)->b_vec
+#else
+#define B_IS_USUAL(s) ((s)->b_k == 2 * VLEN && (s)->b_vec == VLEN)
+#define B_USUAL(s)    2 * VLEN, VLEN
+#endif
+
+#define TILES(rows, vectors)                                                                                 \
+    static void tiles_##rows##x##vectors(const struct brgemm_shape *s, int segments,                         \
+                                         const struct brgemm_segment *segment, const float *a,               \
+                                         const float *b, float *c, int count)                                \
+    {                                                                                                        \
+        if (s->a_k == 1 && B_IS_USUAL(s))                                                                    \
+            tiles(rows, vectors, (struct strides){s->a_row, 1, B_USUAL(s)}, s, segments, segment, a, b, c,   \
+                  count);                                                                                    \
+        else if (s->a_row == 1 && B_IS_USUAL(s))                                                             \
+            tiles(rows, vectors, (struct strides){1, s->a_k, B_USUAL(s)}, s, segments, segment, a, b, c,     \
+                  count);                                                                                    \
+        else                                                                                                 \
+            tiles(rows, vectors, (struct strides){s->a_row, s->a_k, s->b_k, s->b_vec}, s, segments, segment, \
+                  a, b, c, count);                                                                           \
+    }
+#if VLEN == 16
+#define FOR_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#elif defined(__AVX2__)
+#define FOR_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#else
+#define FOR_ROWS(X) X(1) X(2) X(3)
+#endif
+#define BOTH(rows)  TILES(rows, 1) TILES(rows, 2)
+#define ENTRY(rows) {tiles_##rows##x1, tiles_##rows##x2},
+
+FOR_ROWS(BOTH)
+static tiles_fn *const table[ROWS][VECTORS] = {FOR_ROWS(ENTRY)};
+
+/* Cuts the rows into tiles of two sizes that differ by one, so that none is much smaller (and slower) than the
+ * others. */
 static void run(const struct brgemm_shape *s, int segments, const struct brgemm_segment *segment,
                 const float *a, const float *b, float *c)
 {
-    for (int left = s->rows, count = (s->rows + ROWS - 1) / ROWS; count > 0; count--) {
-        int rows = (left + count - 1) / count;
-        tiles[rows][s->vectors - 1](s, segments, segment, a, b, c);
-        a += rows * s->a_row;
-        c += rows * s->c_row;
-        left -= rows;
-    }
+    const int count = (s->rows + ROWS - 1) / ROWS;
+    if (count == 0)
+        return;
+    const int rows = s->rows / count, tall = s->rows % count;
+    if (tall > 0)
+        table[rows][s->vectors - 1](s, segments, segment, a, b, c, tall);
+    const ptrdiff_t done = (ptrdiff_t)tall * (rows + 1);
+    table[rows - 1][s->vectors - 1](s, segments, segment, a + done * s->a_row, b, c + done * s->c_row,
+                                    count - tall);
 }
 
 const struct brgemm_kernel ISA_NAME(brgemm_kernel) = {run, VLEN, ROWS, VECTORS};
