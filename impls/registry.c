@@ -5,9 +5,13 @@
 #include <string.h>
 
 extern const struct conv_impl reference_impl;
+extern const struct conv_impl onednn_impl, onednn_plain_impl, onednn_winograd_impl;
 
 const struct conv_impl *const conv_impls[] = {
     &reference_impl,
+    &onednn_impl,
+    &onednn_plain_impl,
+    &onednn_winograd_impl,
     NULL,
 };
 
