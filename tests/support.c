@@ -11,6 +11,8 @@
 
 enum { BYTES_LIMIT = 256 << 20, HANG_SECONDS = 300, ALIGNMENT = 64, CANARY = 0xFF, DIRT = 0xA5, NANS = 0xFF };
 
+const char RIG_TOO_LARGE[] = "needs more memory than a test gives";
+
 /* The trial in flight, for the signal handler. */
 static char in_flight[512];
 
@@ -86,7 +88,7 @@ const char *rig_open(struct rig *rig, const struct trial *trial)
     if (total > BYTES_LIMIT) {
         conv_plan_destroy(trial->impl, &rig->plan);
         alarm(0);
-        return "needs more memory than a test gives";
+        return RIG_TOO_LARGE;
     }
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         rig->tensor[t] = buffer_make(rig->plan.bytes[t], trial->side);

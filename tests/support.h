@@ -43,8 +43,10 @@ struct rig {
     struct buffer tensor[CONV_TENSORS], scratch;
 };
 
-/* Plans and allocates. Returns NULL, or the reason why the implementation cannot. A problem that needs more than
- * 256 MB (an explicit matrix may) counts as one that it cannot. From here to rig_close a crash or a hang prints the trial. */
+/* What rig_open says to a plan of more than 256 MB (an explicit matrix may need that). */
+extern const char RIG_TOO_LARGE[];
+
+/* Plans and allocates. Returns NULL, or the reason why the implementation cannot. From here to rig_close a crash or a hang prints the trial. */
 const char *rig_open(struct rig *rig, const struct trial *trial);
 /* Imports the two inputs from plain tensors and makes them read-only. */
 void rig_import(struct rig *rig, const float *const plain[CONV_TENSORS]);
