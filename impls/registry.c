@@ -5,14 +5,11 @@
 #include <string.h>
 
 extern const struct conv_impl reference_impl;
+extern const struct conv_impl im2col_impl;
 extern const struct conv_impl onednn_impl, onednn_plain_impl, onednn_winograd_impl;
 
 const struct conv_impl *const conv_impls[] = {
-    &reference_impl,
-    &onednn_impl,
-    &onednn_plain_impl,
-    &onednn_winograd_impl,
-    NULL,
+    &reference_impl, &im2col_impl, &onednn_impl, &onednn_plain_impl, &onednn_winograd_impl, NULL,
 };
 
 const struct conv_impl *conv_impl_find(const char *name)
