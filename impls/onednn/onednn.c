@@ -125,8 +125,8 @@ static bool known_wrong(const struct conv_problem *p, enum conv_tensor output, c
            p->ic / p->g < 16;
 }
 
-/* Runs the candidates in turn, in memory of their own, and returns the fastest: the least of 3 to 12 calls, within
- * about 0.1 s a candidate; one that is 4 times slower than another stops there. NULL: out of memory. */
+/* Runs the candidates in turn, in memory of their own, and returns the fastest by its best of 3 to 30 calls, within
+ * about 0.1 s a candidate; one that is 4 times slower than another may stop earlier. NULL: out of memory. */
 static struct candidate *race(const struct conv_plan *plan, const struct state *state, struct candidate *list,
                               int n)
 {
@@ -146,7 +146,7 @@ static struct candidate *race(const struct conv_plan *plan, const struct state *
             memset(memory[t], 0, bytes[t]);
     }
     struct candidate *fastest = list;
-    for (int round = 0; have && round < 12; round++)
+    for (int round = 0; have && round < 30; round++)
         for (struct candidate *c = list; c < list + n; c++) {
             if (c->spent > 0.1 && (round >= 3 || c->best > 4 * fastest->best))
                 continue;
@@ -315,12 +315,12 @@ static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS],
     set_threads(before);
 }
 
-/* The library derives the output size from the padding after the image, of which at most a stride may be missing. */
+/* The library checks the output size against the padding after the image, which must exceed -stride. */
 static const char *refuse(const struct conv_problem *p, enum conv_tensor output)
 {
     (void)output;
-    if (onednn_padding_after(p, 0) < -p->sh || onednn_padding_after(p, 1) < -p->sw)
-        return "oneDNN takes no output that leaves more than a stride of the image unread";
+    if (onednn_padding_after(p, 0) <= -p->sh || onednn_padding_after(p, 1) <= -p->sw)
+        return "oneDNN takes no output that leaves a stride or more of the image unread";
     return NULL;
 }
 
