@@ -1,0 +1,118 @@
+#!/usr/bin/python3
+"""Ours against oneDNN: for each layer and pass, how many times faster the best of the suite's own implementations is
+than the best of oneDNN's. Two tables: without and with onednn-winograd. Then the geometric mean over the distinct
+layers, and the ratio of total times, each layer counted as often as its network has it.
+
+In brackets the 95 % bootstrap interval. Rounds are drawn with all their implementations (paired), and the best are
+chosen again in each replicate, so that the choice is part of the uncertainty.
+SPDX-License-Identifier: Apache-2.0"""
+
+import argparse
+import sys
+
+import numpy as np
+import pandas as pd
+
+import tripass_data as data
+
+TABLES = {"oneDNN": data.BASELINE, "oneDNN with Winograd": data.BASELINE + ["onednn-winograd"]}
+COLUMNS = data.SETTING + ["mb", "against", "layer", "mult", "pass", "ours", "theirs", "t_ours_s", "t_theirs_s",
+                          "ratio", "lo", "hi"]
+
+
+def compare(summary, tables, against):
+    """One row a layer and pass; ratio is NaN where a side has no time. drawn_*: replicates of the two times."""
+    rows = []
+    for group, points in summary.groupby(data.GROUP, sort=False):
+        layer = points.iloc[0]
+        row = dict(zip(data.GROUP, group), mb=layer["mb"], against=against, mult=layer["mult"], ratio=np.nan,
+                   layer=f"{layer['name']} {data.size_label(layer)}".strip())
+        ours = points[~points["family"].isin(["onednn", "reference"])]
+        theirs = points[points["impl"].isin(TABLES[against])]
+        if len(ours) and len(theirs):
+            for side, rivals in (("ours", ours), ("theirs", theirs)):
+                best = rivals.loc[rivals["t_median_s"].idxmin()]
+                row |= {side: best["impl"], f"t_{side}_s": best["t_median_s"],
+                        f"drawn_{side}": tables[group][list(rivals["impl"])].min(axis=1).to_numpy()}
+            row |= with_interval(row["t_theirs_s"] / row["t_ours_s"], row["drawn_theirs"] / row["drawn_ours"])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def with_interval(ratio, drawn):
+    low, high = data.interval(drawn)
+    return {"ratio": ratio, "lo": low, "hi": high}
+
+
+def summaries(compared):
+    """The two rows below the layers of one pass, of one setting, batch size and rival."""
+    both = compared[compared["ratio"].notna()]
+    if len(both) < 2:
+        return []
+    count = f"{len(both)} of {len(compared)} layers"
+    common = dict(both.iloc[0][data.SETTING + ["mb", "against", "pass"]])
+    logs = [np.log(row.drawn_theirs / row.drawn_ours) for row in both.itertuples()]
+    mean = with_interval(np.exp(np.log(both["ratio"]).mean()), np.exp(sum(logs) / len(logs)))
+    ours, theirs = ((both["mult"] * both[f"t_{side}_s"]).sum() for side in ("ours", "theirs"))
+    drawn = [sum(both["mult"] * both[f"drawn_{side}"]) for side in ("ours", "theirs")]
+    total = with_interval(theirs / ours, drawn[1] / drawn[0])
+    return [common | mean | {"layer": f"geometric mean, {count}"},
+            common | total | {"layer": f"total time x mult, {count}", "mult": both["mult"].sum(), "t_ours_s": ours,
+                              "t_theirs_s": theirs}]
+
+
+def text_cell(row):
+    if np.isnan(row["ratio"]):
+        return "-"
+    bracket = "" if np.isnan(row["lo"]) else f" [{row['lo']:.2f} {row['hi']:.2f}]"
+    name = f" {row['ours']}" if isinstance(row.get("ours"), str) else ""
+    return f"{row['ratio']:.2f}{bracket}{name}"
+
+
+def as_table(rows):
+    """A row a layer, a column a pass."""
+    cells = rows.assign(cell=rows.apply(text_cell, axis=1), key=rows["problem"].fillna(rows["layer"]))
+    cells["layer"] += cells["mult"].map(lambda m: f" *{m:.0f}" if m > 1 else "")
+    table = cells.pivot(index="key", columns="pass", values="cell")
+    table = table.reindex(index=cells["key"].unique(), columns=[p for p in data.PASSES if p in table]).fillna("-")
+    return table.rename(index=dict(zip(cells["key"], cells["layer"])))
+
+
+def print_table(table, markdown):
+    columns = [list(table.index)] + [list(table[c]) for c in table]
+    heads = ["layer"] + list(table.columns)
+    widths = [max(map(len, column + [head])) for column, head in zip(columns, heads)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip()
+             for cells in [heads, *zip(*columns)]]
+    if markdown:
+        lines = ["| " + " | ".join(cells) + " |" for cells in [heads, ["---"] * len(heads), *zip(*columns)]]
+    print("\n".join(lines))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("directory", nargs="+", help="what tripass run -o was given, or a directory above it")
+    parser.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
+    options = parser.parse_args()
+    summary = data.summarize(data.read_points(options.directory))
+    tables = data.replicates(summary)
+    compared = pd.concat([compare(summary, tables, against) for against in TABLES], ignore_index=True)
+    if compared["ratio"].isna().all():
+        raise data.DataError("nothing to compare: no layer has both an implementation of ours and one of oneDNN")
+    everything = []
+    for key, rows in compared.groupby(data.SETTING + ["mb", "against"], sort=False):
+        below = [line for _, of_pass in rows.groupby("pass", sort=False) for line in summaries(of_pass)]
+        below.sort(key=lambda line: line["layer"])
+        everything.append((key, rows, pd.concat([rows, pd.DataFrame(below)], ignore_index=True)))
+    if options.format == "csv":
+        pd.concat([rows for _, _, rows in everything])[COLUMNS].to_csv(sys.stdout, index=False, float_format="%.9g")
+        return
+    for (study, threads, isa, cache, mb, against), layers, rows in everything:
+        slower = (layers["hi"].fillna(layers["ratio"]) < 1).sum()
+        print(f"{study}: mb {mb:.0f}, {threads:.0f} threads, {isa}, {cache} caches: times faster than {against}\n")
+        print_table(as_table(rows), options.format == "markdown")
+        print(f"\nSlower than {against} beyond the interval: {slower} of {layers['ratio'].notna().sum()}.\n")
+
+
+if __name__ == "__main__":
+    data.run(main)

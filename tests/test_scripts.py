@@ -1,0 +1,229 @@
+"""The scripts on small studies made here, with answers that can be worked out by hand.
+SPDX-License-Identifier: Apache-2.0"""
+
+import csv
+import contextlib
+import io
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+try:
+    import numpy as np
+
+    import plot
+    import tripass_data as data
+    import versus
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(77)
+
+COLUMNS = data.TEXTS + data.NUMBERS
+ROUNDS = 11
+
+
+def point(impl, seconds, **changes):
+    """An OK row of a 3x3 layer with 1 GFLOP that took `seconds` (10 % more and less at the ends)."""
+    row = dict.fromkeys(data.SIZES, 1) | dict(
+        impl=impl, family=impl.split("-")[0], name="", isa="avx2", cache="warm", status="OK", mult=1, threads=2, rep=0,
+        n=ROUNDS, t_min_s=0.9 * seconds, t_median_s=seconds, t_lo_s=0.9 * seconds, t_hi_s=1.1 * seconds,
+        gflops=1 / seconds, pct_peak=1 / seconds, mb=8, ic=16, oc=16, ih=28, iw=28, oh=28, ow=28, kh=3, kw=3, dh=0, dw=0) | changes
+    row["pass"] = changes.get("output", "fwd")
+    row.setdefault("problem", "mb{mb}ic{ic}ih{ih}oc{oc}".format(**row))
+    return {column: row[column] for column in COLUMNS}
+
+
+def failed(impl, status, **changes):
+    empty = dict.fromkeys(["n", "t_min_s", "t_median_s", "t_lo_s", "t_hi_s", "gflops", "pct_peak"], "")
+    return point(impl, 1, **changes) | {"status": status} | empty
+
+
+def write_csv(path, rows):
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.study = Path(folder.name) / "study"
+        self.study.mkdir()
+
+    def write(self, points, noise=None):
+        """A study. noise: a function of the round that multiplies the times of all implementations in it."""
+        write_csv(self.study / "points.csv", points)
+        if noise:
+            write_csv(self.study / "samples.csv", [
+                {key: row[key] for key in ["impl", "pass", "problem", "threads", "rep"]}
+                | {"round": index, "order": 0, "t_s": row["t_median_s"] * noise(index)}
+                for row in points if row["status"] == "OK" for index in range(ROUNDS)])
+
+    def summary(self):
+        return data.summarize(data.read_points([self.study]))
+
+    def command(self, script, *arguments):
+        return subprocess.run([sys.executable, "-B", SCRIPTS / script, *arguments], capture_output=True, text=True)
+
+
+class Reading(Case):
+    def test_studies_below_a_directory_are_found(self):
+        self.write([point("direct", 1)])
+        self.assertEqual(len(data.read_points([self.study.parent])), 1)
+
+    def test_repetitions_become_one_row(self):
+        self.write([point("direct", 1), point("direct", 2, rep=1), point("direct", 4, rep=2)])
+        row = self.summary().iloc[0]
+        self.assertEqual((row["t_median_s"], row["t_lo_s"], row["t_hi_s"], row["n"]), (2, 0.9, 4.4, 3 * ROUNDS))
+
+    def test_failed_rows_have_no_part(self):
+        self.write([point("direct", 1), failed("im2col", "FAIL"), failed("onednn", "SKIP")])
+        self.assertEqual(list(self.summary()["impl"]), ["direct"])
+
+    def test_multiplicities_of_one_problem_under_two_names_add_up(self):
+        self.write([point("direct", 1, name="a", mult=2), point("direct", 1, name="b", mult=3)])
+        self.assertEqual(list(self.summary()["mult"]), [5])
+
+    def test_bad_input_is_named(self):
+        cases = {
+            "no points.csv": lambda file: file.unlink(),
+            "no column t_median_s": lambda file: file.write_text(file.read_text().replace("t_median_s", "t")),
+            "column ic": lambda file: file.write_text(file.read_text().replace(",16,", ",x,")),
+            "No columns": lambda file: file.write_text(""),
+            "holds no points": lambda file: file.write_text(file.read_text().splitlines()[0] + "\n"),
+            "no point has status OK": lambda file: file.write_text(file.read_text().replace("OK", "FAIL")),
+        }
+        for expected, spoil in cases.items():
+            self.write([point("direct", 1)])
+            spoil(self.study / "points.csv")
+            with self.subTest(expected), self.assertRaisesRegex(data.DataError, expected):
+                self.summary()
+
+    def test_bad_input_is_one_line_and_status_2(self):
+        for script in ("plot.py", "verdict.py", "versus.py"):
+            result = self.command(script, self.study)
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+            self.assertRegex(result.stderr, f"^{script}: .*no points.csv.*\n$")
+
+
+class Ratios(Case):
+    def compared(self, against="oneDNN"):
+        summary = self.summary()
+        return versus.compare(summary, data.replicates(summary), against)
+
+    def test_noise_common_to_a_round_cancels(self):
+        self.write([point("direct", 1), point("onednn", 2)], noise=lambda index: 1 + index)
+        row = self.compared().iloc[0]
+        self.assertEqual((row["ratio"], row["lo"], row["hi"]), (2, 2, 2))
+
+    def test_interval_of_a_time_covers_the_order_statistics(self):
+        self.write([point("direct", 1)], noise=lambda index: 1 + index)
+        (times,) = data.replicates(self.summary()).values()
+        low, high = data.interval(times["direct"])
+        self.assertEqual(len(times), data.REPLICATES)
+        self.assertTrue(2 <= low < 6 < high <= 10, (low, high))
+
+    def test_without_samples_there_is_no_interval(self):
+        self.write([point("direct", 1), point("onednn", 2)])
+        row = self.compared().iloc[0]
+        self.assertEqual(row["ratio"], 2)
+        self.assertTrue(np.isnan(row["lo"]) and np.isnan(row["hi"]))
+
+    def test_an_implementation_with_fewer_rounds_is_still_drawn(self):
+        self.write([point("direct", 1), point("onednn", 2)], noise=lambda index: 1)
+        file = self.study / "samples.csv"
+        lines = file.read_text().splitlines()
+        file.write_text("\n".join(line for line in lines if not (line.startswith("onednn") and "10,0" in line)) + "\n")
+        self.assertEqual(self.compared().iloc[0]["lo"], 2)
+
+    def test_the_best_of_each_side_is_compared(self):
+        self.write([point("direct", 4), point("winograd-f4", 1), point("reference", 0.1), point("onednn", 3),
+                    point("onednn-plain", 2), point("onednn-winograd", 0.5)], noise=lambda index: 1)
+        row = self.compared().iloc[0]
+        self.assertEqual((row["ours"], row["theirs"], row["ratio"]), ("winograd-f4", "onednn-plain", 2))
+        row = self.compared("oneDNN with Winograd").iloc[0]
+        self.assertEqual((row["theirs"], row["ratio"]), ("onednn-winograd", 0.5))
+
+    def test_means_leave_out_what_has_no_rival(self):
+        self.write([point("direct", 1), point("onednn", 2), point("direct", 1, ic=32, mult=3),
+                    point("onednn", 8, ic=32, mult=3), point("direct", 1, ic=64), failed("onednn", "FAIL", ic=64)],
+                   noise=lambda index: 1)
+        mean, total = versus.summaries(self.compared())
+        self.assertAlmostEqual(mean["ratio"], 4)  # sqrt(2 * 8)
+        self.assertAlmostEqual(total["ratio"], 26 / 4)  # (2 + 3*8) / (1 + 3*1)
+        self.assertAlmostEqual(total["lo"], 26 / 4)
+        self.assertIn("2 of 3 layers", mean["layer"])
+
+    def test_formats(self):
+        self.write([point("direct", 1), point("onednn", 2), point("direct", 1, ic=32), point("onednn", 2, ic=32)])
+        self.assertRegex(self.command("versus.py", self.study).stdout, r"\n32-16 @28 k3 +2.00 direct\n")
+        self.assertIn("\n| 32-16 @28 k3 | 2.00 direct |\n",
+                      self.command("versus.py", "--format", "markdown", self.study).stdout)
+        rows = list(csv.DictReader(io.StringIO(self.command("versus.py", "--format", "csv", self.study).stdout)))
+        self.assertEqual(len(rows), 8)  # two tables of two layers and two summaries
+        self.assertEqual({row["ratio"] for row in rows}, {"2"})
+
+    def test_verdict(self):
+        self.write([point("direct", 1), point("onednn", 2), point("im2col", 1, ic=32), point("onednn", 1, ic=32)],
+                   noise=lambda index: 1 + index % 2)
+        lines = self.command("verdict.py", self.study).stdout.splitlines()
+        self.assertRegex("\n".join(lines), r"16 @28 k3 mb8\s+direct\s+1  2.00x")
+        self.assertRegex("\n".join(lines), r"32-16 @28 k3 mb8\s+im2col\s+1  1.00~")
+
+
+class Figures(Case):
+    def draw(self):
+        points = data.read_points([self.study])
+        return dict(plot.figures(points, data.summarize(points)))
+
+    def tearDown(self):
+        plot.plt.close("all")
+
+    def test_a_channel_sweep_has_a_line_an_implementation_and_no_failed_point(self):
+        self.write([point("direct", 1, ic=c, oc=c) for c in (16, 32, 64)]
+                   + [point("im2col", 1, ic=c, oc=c) for c in (16, 64)] + [failed("im2col", "FAIL", ic=32, oc=32)])
+        (figure,) = self.draw().values()
+        lines = {box.get_label(): box.lines[0].get_ydata() for box in figure.axes[0].containers}
+        self.assertEqual(set(lines), {"direct", "im2col"})
+        self.assertTrue(np.isnan(lines["im2col"][1]))
+        self.assertIn("Not plotted: 1 FAIL", "".join(text.get_text() for text in figure.texts))
+
+    def test_batch_sweeps_and_channel_sweeps_are_told_apart(self):
+        self.write([point("direct", 1, mb=mb) for mb in (1, 2, 4, 8)]
+                   + [point("direct", 1, ic=c, oc=2 * c) for c in (16, 32, 64)])
+        self.assertEqual(sorted(self.draw()), ["study-t2-avx2-warm-batch", "study-t2-avx2-warm-channels"])
+
+    def test_named_layers_are_drawn_relative_to_onednn(self):
+        self.write([point("direct", 1, name="a"), point("onednn", 2, name="a"), point("onednn-plain", 4, name="a"),
+                    point("explicit-csr", 1000, name="a")])
+        (figure,) = self.draw().values()
+        ratios = {line.get_label(): line.get_xdata() for line in figure.axes[0].lines}
+        self.assertEqual((ratios["direct"], ratios["onednn"], ratios["onednn-plain"]), ([2], [1], [0.5]))
+        self.assertNotIn("explicit-csr", ratios)
+        self.assertIn("not shown: 1", "".join(text.get_text() for text in figure.texts))
+
+    def test_unknown_implementations_keep_their_style(self):
+        self.assertEqual(plot.style("mine"), plot.style("mine"))
+        self.assertEqual(plot.listing_order(["mine", "direct", "onednn"]), ["onednn", "direct", "mine"])
+
+    def test_files_are_reproducible_and_fit_for_papers(self):
+        self.write([point("direct", 1, ic=c, oc=c) for c in (16, 32, 64)])
+        def files():
+            with contextlib.redirect_stdout(io.StringIO()):
+                sys.argv = ["plot.py", str(self.study)]
+                plot.main()
+            return {file.suffix: file.read_bytes() for file in (self.study / "figures").iterdir()}
+        first = files()
+        self.assertEqual(set(first), {".png", ".pdf"})
+        self.assertEqual(first, files())
+        self.assertNotIn(b"/Type3", first[".pdf"])
+
+
+if __name__ == "__main__":
+    unittest.main()
