@@ -6,10 +6,19 @@
 
 extern const struct conv_impl reference_impl;
 extern const struct conv_impl im2col_impl;
+extern const struct conv_impl winograd_f2_impl, winograd_f4_impl, winograd_f6_impl;
 extern const struct conv_impl onednn_impl, onednn_plain_impl, onednn_winograd_impl;
 
 const struct conv_impl *const conv_impls[] = {
-    &reference_impl, &im2col_impl, &onednn_impl, &onednn_plain_impl, &onednn_winograd_impl, NULL,
+    &reference_impl,
+    &im2col_impl,
+    &winograd_f2_impl,
+    &winograd_f4_impl,
+    &winograd_f6_impl,
+    &onednn_impl,
+    &onednn_plain_impl,
+    &onednn_winograd_impl,
+    NULL,
 };
 
 const struct conv_impl *conv_impl_find(const char *name)

@@ -1,0 +1,78 @@
+/* What the passes of Winograd convolution share: the cut of the images into tiles, and how a plan blocks them.
+ *
+ * Every pass slides over two images: the `large` one, read n x n pixels at a time, and the `small` one, m x m pixels
+ * a tile:
+ *
+ *     pass   large (c channels)    small (k channels)    product of the values at each point
+ *     fwd    src                   dst, written          small[tile][k] = sum over c     large[tile][c] * weights[c][k]
+ *     bwd    dst                   src, written          the same with flipped, transposed weights
+ *     upd    src                   dst, read             weights[c][k]  = sum over tiles large[tile][c] * small[tile][k]
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_WINOGRAD_H
+#define TRIPASS_WINOGRAD_H
+
+#include "conv.h"
+#include "kernels/brgemm.h"
+#include "kernels/layout.h"
+#include "winograd/transform.h"
+
+/* One direction: pixel o of the small image meets pixels o - pad .. o - pad + 2 of the large one. Pixels of the small
+ * image outside lo .. hi - 1 meet none: they are zero or without effect, and no tile covers them. */
+struct winograd_axis {
+    int large, small, pad;
+    int lo, hi, tiles;
+};
+
+/* A plan's state. Channels are counted in blocks of 16, of one group. */
+struct winograd {
+    const struct winograd_kernel *kernel;
+    const struct brgemm_kernel *gemm;
+    int m, points;
+    struct winograd_axis h, w;
+    int groups, cb, kb;
+    long tiles;     /* of all images */
+    long blocks;    /* they are worked on in so many blocks */
+    int tile_block; /* of at most so many tiles */
+    bool stream;    /* the small image is too large to stay in the cache */
+};
+
+/* Values at the points: point p, channel block b, tile t begin at base[p*point + b*block + t*tile]. */
+struct winograd_panel {
+    float *base;
+    ptrdiff_t point, block, tile;
+};
+
+/* Tiles [first, end) of block number `block`. */
+struct winograd_range {
+    long first, end;
+};
+struct winograd_range winograd_block(const struct winograd *w, long block);
+
+/* Values of the tiles of `range` from the large image (B^T d B) and from the small one (A y A^T); and the small image
+ * from values (A^T v A). Images are the native tensors. */
+void winograd_read_large(const struct winograd *w, float *image, int group, struct winograd_range range,
+                         struct winograd_panel panel);
+void winograd_read_small(const struct winograd *w, float *image, int group, struct winograd_range range,
+                         struct winograd_panel panel);
+void winograd_write_small(const struct winograd *w, float *image, int group, struct winograd_range range,
+                          struct winograd_panel panel);
+
+/* Floats to the next array: `floats` in whole cache lines, and an odd number of them, so that arrays that are walked
+ * in step do not compete for the same cache sets. */
+ptrdiff_t winograd_stride(ptrdiff_t floats);
+
+/* Bytes of level 2 cache of a core. */
+ptrdiff_t winograd_cache_bytes(void);
+
+/* struct conv_impl's error_bound, derived in bound.c. */
+double winograd_error_bound(const struct winograd *w, const struct conv_problem *problem,
+                            enum conv_tensor output);
+
+/* The passes: blocking and scratch size of a plan whose geometry is filled in, and the run. */
+void winograd_image_plan(struct conv_plan *plan);
+void winograd_image_run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch);
+void winograd_gradient_plan(struct conv_plan *plan);
+void winograd_gradient_run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch);
+
+#endif
