@@ -9,6 +9,8 @@ extern const struct conv_impl im2col_impl;
 extern const struct conv_impl winograd_f2_impl, winograd_f4_impl, winograd_f6_impl;
 extern const struct conv_impl onednn_impl, onednn_plain_impl, onednn_winograd_impl;
 
+/* One a line, so that additions merge. */
+/* clang-format off */
 const struct conv_impl *const conv_impls[] = {
     &reference_impl,
     &im2col_impl,
@@ -20,6 +22,7 @@ const struct conv_impl *const conv_impls[] = {
     &onednn_winograd_impl,
     NULL,
 };
+/* clang-format on */
 
 const struct conv_impl *conv_impl_find(const char *name)
 {
