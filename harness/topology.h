@@ -23,11 +23,16 @@ struct topology {
     size_t cache_bytes;             /* last-level cache, summed over the allowed part of the machine */
 };
 
-/* Fills *topology for this process. Call it before the first OpenMP region. If the user has set OMP_PLACES and
- * the like, libgomp has bound the initial thread before main: the allowed CPUs are then the union of the places,
- * and the process's mask is set to it. Returns NULL or a static reason. */
+/* Fills *topology for this process. Call it before the first OpenMP region. Where OMP_PLACES or the like is set (by
+ * the user, or for a worker), libgomp has bound the initial thread before main: the allowed CPUs are then the union
+ * of the places, not the mask of this thread. So a worker sees what its supervisor saw. Returns NULL or a static
+ * reason. */
 const char *topology_load(struct topology *topology);
 void topology_free(struct topology *topology);
+
+/* Gives the calling thread all allowed CPUs: what a process needs before it becomes a worker, whose OpenMP runtime
+ * drops places outside the mask that it finds. */
+void topology_unbind(const struct topology *topology);
 
 /* The same choice on any loaded hwloc topology: writes the OS index of one hardware thread of each core that has
  * an allowed one, in logical order; on a hybrid machine only cores of the most powerful kind. Returns how many. */

@@ -1,0 +1,38 @@
+/* Seeded data. SPDX-License-Identifier: Apache-2.0 */
+#include "fill.h"
+
+#include <math.h>
+
+uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+    return z ^ (z >> 31);
+}
+
+static int exact_limit(double reduction)
+{
+    double limit = floor(sqrt(0x1p24 / reduction));
+    return limit > 4 ? 4 : limit < 1 ? 1 : (int)limit;
+}
+
+void fill_tensor(float *data, size_t elements, enum conv_tensor tensor, enum fill fill, double reduction,
+                 uint64_t seed, int threads)
+{
+    const int limit = exact_limit(reduction);
+    uint64_t stream = seed + tensor; /* so that tensors differ: */
+    stream = random_next(&stream);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (size_t i = 0; i < elements; i++) {
+        uint64_t state =
+            stream + i * 0x9E3779B97F4A7C15; /* the stream's i-th number, without its predecessors */
+        uint64_t bits = random_next(&state) >> 32;
+        float real = (float)((int)(bits >> 8) - (1 << 23)) * 0x1p-23f;
+        switch (fill) {
+        case FILL_EXACT: data[i] = (float)((int)(bits * (uint64_t)(2 * limit + 1) >> 32) - limit); break;
+        case FILL_REAL: data[i] = real; break;
+        case FILL_MAGNITUDE: data[i] = fabsf(real); break;
+        }
+    }
+}
