@@ -6,10 +6,12 @@
 
 #include "kernels/isa.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct ceiling {
     int threads;
+    bool pinned;            /* every thread ran on its own core (filled in by the worker) */
     double fma_flops[ISAS]; /* flop/s of independent multiply-adds in registers; 0 if the CPU lacks the ISA */
     double load_bps;        /* bytes/s read */
     double copy_bps;  /* bytes/s of b = a: 1 read + 1 written per element (write-allocate not counted) */
