@@ -1,0 +1,327 @@
+/* Comparing with the truth. Every comparison is written so that NaN fails. SPDX-License-Identifier: Apache-2.0 */
+#include "check.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    /* Multiply-adds that the oracle may take per kind of data. It does about 4e8 a second and core, so half a second
+     * a core: less than the timing of a point, and still every output of a layer like 64 channels at 28 x 28. */
+    ORACLE_WORK = 200 * 1000 * 1000,
+    ORACLE_MIN_REDUCTION = 64 /* keeps the samples of short sums at 3 million, 70 MB */
+};
+
+static size_t output_elements(const struct data *data)
+{
+    return conv_elements(&data->problem, data->output);
+}
+
+static size_t oracle_count(const struct conv_problem *problem, enum conv_tensor output)
+{
+    const double affordable = ORACLE_WORK / fmax(conv_reduction(problem, output), ORACLE_MIN_REDUCTION);
+    const size_t elements = conv_elements(problem, output);
+    return (double)elements <= affordable ? elements : (size_t)fmax(affordable, 64);
+}
+
+static void tensor_extents(const struct conv_problem *p, enum conv_tensor tensor, int extent[4])
+{
+    const int extents[CONV_TENSORS][4] = {
+        {p->mb, p->ic, p->ih, p->iw}, {p->oc, p->ic / p->g, p->kh, p->kw}, {p->mb, p->oc, p->oh, p->ow}};
+    memcpy(extent, extents[tensor], sizeof extents[tensor]);
+}
+
+/* Sample i of the outputs: the first 16 are the corners; of the others every second lies on an edge. */
+static size_t sampled_index(const int extent[4], size_t i, uint64_t *state)
+{
+    size_t index = 0;
+    const uint64_t edge = random_next(state);
+    for (int axis = 0; axis < 4; axis++) {
+        uint64_t at = random_next(state) % (uint64_t)extent[axis];
+        if (i < 16)
+            at = i >> axis & 1 ? (uint64_t)extent[axis] - 1 : 0;
+        else if (i % 2 && (edge & 3) == (uint64_t)axis)
+            at = edge & 4 ? (uint64_t)extent[axis] - 1 : 0;
+        index = index * (size_t)extent[axis] + at;
+    }
+    return index;
+}
+
+static struct conv_element oracle(const struct data *data, size_t index)
+{
+    const float *plain[CONV_TENSORS];
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        plain[t] = data->plain[t].data;
+    return reference_element(&data->problem, data->output, plain, index);
+}
+
+static bool oracle_ask(struct truth *truth, const struct data *data)
+{
+    int extent[4];
+    uint64_t state = data->seed;
+    truth->count = oracle_count(&data->problem, data->output);
+    truth->element = malloc(truth->count * sizeof *truth->element);
+    if (truth->count < output_elements(data)) {
+        truth->index = malloc(truth->count * sizeof *truth->index);
+        tensor_extents(&data->problem, data->output, extent);
+        for (size_t i = 0; truth->index && i < truth->count; i++)
+            truth->index[i] = sampled_index(extent, i, &state);
+    }
+    if (!truth->element || (truth->count < output_elements(data) && !truth->index))
+        return false;
+#pragma omp parallel for num_threads(data->threads) schedule(dynamic, 16)
+    for (size_t i = 0; i < truth->count; i++)
+        truth->element[i] = oracle(data, truth->index ? truth->index[i] : i);
+    return true;
+}
+
+/* |error| as a fraction of the magnitude. An output that no tap reaches has magnitude 0; an algorithm that works on
+ * whole tiles may leave rounding errors of its neighbors there, whose magnitude is about reduction / 4. */
+static double relative_error(const struct data *data, double error, double magnitude)
+{
+    if (!isfinite(error))
+        return HUGE_VAL;
+    return fabs(error) / (magnitude > 0 ? magnitude : conv_reduction(&data->problem, data->output) / 4);
+}
+
+/* Errors of a result against the oracle's sample. */
+struct deviation {
+    double err;          /* largest relative error */
+    size_t wrong, first; /* outputs that are not equal bit for bit, the first of them */
+};
+
+static struct deviation deviation_from_oracle(const struct data *data, const struct truth *truth,
+                                              const float *result)
+{
+    struct deviation deviation = {0, 0, 0};
+    for (size_t i = 0; i < truth->count; i++) {
+        const size_t index = truth->index ? truth->index[i] : i;
+        const double error = (double)result[index] - truth->element[i].value;
+        deviation.err = fmax(deviation.err, relative_error(data, error, truth->element[i].magnitude));
+        if (!(error == 0) && !deviation.wrong++)
+            deviation.first = index;
+    }
+    return deviation;
+}
+
+/* Errors against the witness, on every output. */
+static struct deviation deviation_from_witness(const struct data *data, const struct truth *truth,
+                                               const float *result)
+{
+    const float *witness = truth->witness.data, *magnitude = truth->magnitude.data;
+    struct deviation deviation = {0, 0, 0};
+    for (size_t i = 0; i < output_elements(data); i++) {
+        const double error = (double)result[i] - (double)witness[i];
+        const double err = relative_error(data, error, magnitude ? (double)magnitude[i] : 1);
+        if (!(error == 0))
+            deviation.wrong++;
+        if (!(err <= deviation.err)) {
+            deviation.err = err;
+            deviation.first = i; /* the worst */
+        }
+    }
+    return deviation;
+}
+
+static double tolerance_of(const struct conv_impl *impl, const struct data *data)
+{
+    return impl->error_bound ? impl->error_bound(&data->problem, data->output)
+                             : conv_rounding_bound(&data->problem, data->output);
+}
+
+/* ---- the second witness ---- */
+
+/* One run of the witness on what data hold now; its result goes into *result. */
+static bool witness_run(struct runner *runner, struct buffer *result)
+{
+    const struct data *data = runner->data;
+    if (!buffer_alloc(result, output_elements(data) * sizeof(float), 0, POISON_NAN, data->threads))
+        return false;
+    runner_import(runner);
+    buffer_poison(runner_buffer(runner, data->output), POISON_NAN, data->threads);
+    runner_run(runner, 1);
+    memcpy(result->data, runner_export(runner), result->bytes);
+    return true;
+}
+
+static bool witness_ask(struct truth *truth, const struct data *data)
+{
+    static const char *const names[] = {"onednn-plain", "onednn"};
+    struct runner runner;
+    bool got = true;
+    for (int i = 0; i < 2 && !truth->witness_name; i++) {
+        const struct conv_impl *impl = conv_impl_find(names[i]);
+        if (!impl || runner_plan(&runner, data, impl, -1))
+            continue;
+        truth->witness_name = names[i];
+        got = runner_alloc(&runner, 0, 0) && witness_run(&runner, &truth->witness);
+        if (got && truth->fill == FILL_REAL) {
+            data_fill(data, FILL_MAGNITUDE);
+            got = witness_run(&runner, &truth->magnitude);
+            data_fill(data, FILL_REAL);
+        }
+        runner_free(&runner);
+        if (!got)
+            continue;
+        const struct deviation deviation = deviation_from_oracle(data, truth, truth->witness.data);
+        if (truth->fill == FILL_REAL && !(deviation.err <= tolerance_of(impl, data)))
+            snprintf(truth->note, sizeof truth->note, "%s disagrees with the reference: error %.2g", names[i],
+                     deviation.err);
+        else if (truth->fill == FILL_EXACT && deviation.wrong && impl->exact)
+            snprintf(truth->note, sizeof truth->note, "%s disagrees with the reference: %zu of %zu outputs",
+                     names[i], deviation.wrong, truth->count);
+    }
+    return got;
+}
+
+size_t truth_footprint(const struct conv_problem *problem, enum conv_tensor output)
+{
+    const size_t sample = sizeof(size_t) + sizeof(struct conv_element);
+    return 2 * oracle_count(problem, output) * sample +
+           3 * buffer_footprint(conv_elements(problem, output) * sizeof(float));
+}
+
+bool truth_find(struct truth *truth, const struct data *data, enum fill fill)
+{
+    *truth = (struct truth){.fill = fill};
+    data->page->impl = -1;
+    data->page->step++;
+    data_fill(data, fill);
+    return oracle_ask(truth, data) && witness_ask(truth, data);
+}
+
+void truth_free(struct truth *truth)
+{
+    free(truth->index);
+    free(truth->element);
+    buffer_free(&truth->witness);
+    buffer_free(&truth->magnitude);
+}
+
+/* ---- checking ---- */
+
+static const char *const tensor_names[CONV_TENSORS] = {"src", "wei", "dst"};
+
+/* "mb0 oc3 0 7": where an output is. */
+static char *place_text(const struct data *data, size_t index, char text[64])
+{
+    static const char *const axes[CONV_TENSORS][4] = {
+        {"mb", "ic", "ih", "iw"}, {"oc", "ic", "kh", "kw"}, {"mb", "oc", "oh", "ow"}};
+    int extent[4], at[4];
+    tensor_extents(&data->problem, data->output, extent);
+    for (int axis = 3; axis >= 0; axis--) {
+        at[axis] = (int)(index % (size_t)extent[axis]);
+        index /= (size_t)extent[axis];
+    }
+    const char *const *axis = axes[data->output];
+    snprintf(text, 64, "%s%d%s%d%s%d%s%d", axis[0], at[0], axis[1], at[1], axis[2], at[2], axis[3], at[3]);
+    return text;
+}
+
+static bool fail(struct point *point, const char *reason)
+{
+    point_set_status(point, STATUS_FAIL, "%s", reason);
+    return false;
+}
+
+/* A run, watched. */
+static bool run_leaves_the_rest_alone(struct runner *runner, enum fill fill, struct point *point)
+{
+    const struct data *data = runner->data;
+    uint64_t before[CONV_TENSORS];
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        before[t] = buffer_hash(runner_buffer(runner, t), data->threads);
+    runner_run(runner, 1);
+    if (!runner_canaries_intact(runner))
+        return fail(point, "wrote outside its buffers");
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        if (t != data->output && buffer_hash(runner_buffer(runner, t), data->threads) != before[t]) {
+            data_fill(data, fill); /* others may share it */
+            point_set_status(point, STATUS_FAIL, "changed its input %s", tensor_names[t]);
+            return false;
+        }
+    return true;
+}
+
+/* Every word of the native output was written: none is the poison any more. */
+static bool output_written(const struct runner *runner, struct point *point)
+{
+    const struct buffer *buffer = runner_buffer(runner, runner->plan.output);
+    const uint32_t *word = buffer->data;
+    const size_t words = buffer->bytes / sizeof *word;
+    size_t poisoned = 0, first = 0;
+    for (size_t i = words; i-- > 0;)
+        if (word[i] == UINT32_MAX) {
+            poisoned++;
+            first = i;
+        }
+    if (poisoned)
+        point_set_status(point, STATUS_FAIL, "left %zu of %zu native outputs unwritten, first %zu", poisoned,
+                         words, first);
+    return !poisoned;
+}
+
+static bool compare_exact(struct runner *runner, const struct truth *truth, const float *result,
+                          struct point *point)
+{
+    char place[64];
+    const struct data *data = runner->data;
+    struct deviation deviation = deviation_from_oracle(data, truth, result);
+    if (!deviation.wrong &&
+        truth->witness_name) { /* outside the sample: does the oracle side with the witness? */
+        const size_t worst = deviation_from_witness(data, truth, result).first;
+        deviation.wrong = !((double)result[worst] == oracle(data, worst).value);
+        deviation.first = worst;
+    }
+    if (deviation.wrong)
+        point_set_status(point, STATUS_FAIL, "exact data: %zu of %zu compared outputs differ, first %s",
+                         deviation.wrong, truth->count, place_text(data, deviation.first, place));
+    return !deviation.wrong;
+}
+
+static bool compare_real(struct runner *runner, const struct truth *truth, const float *result,
+                         struct point *point)
+{
+    const struct data *data = runner->data;
+    point->err_reference = deviation_from_oracle(data, truth, result).err;
+    if (truth->witness_name) {
+        const struct deviation deviation = deviation_from_witness(data, truth, result);
+        const struct conv_element right = oracle(data, deviation.first);
+        const double error = (double)result[deviation.first] - right.value;
+        point->err_onednn = deviation.err;
+        point->err_reference = fmax(point->err_reference, relative_error(data, error, right.magnitude));
+    }
+    if (!(point->err_reference <= point->tolerance)) {
+        point_set_status(point, STATUS_FAIL, "error %.3g exceeds the tolerance %.3g", point->err_reference,
+                         point->tolerance);
+        return false;
+    }
+    return true;
+}
+
+bool check_runner(struct runner *runner, const struct truth *truth, struct point *point)
+{
+    const int threads = runner->data->threads;
+    const struct buffer *output = runner_buffer(runner, runner->plan.output);
+    const bool real = truth->fill == FILL_REAL;
+    point->tolerance = tolerance_of(runner->impl, runner->data);
+    if (*truth->note && !*point->reason)
+        snprintf(point->reason, sizeof point->reason, "%s", truth->note);
+    if (!real && !runner->impl->exact)
+        return true;
+    runner_import(runner);
+    if (!real || !runner->impl->exact)
+        buffer_poison(output, POISON_NAN, threads);
+    if (!run_leaves_the_rest_alone(runner, truth->fill, point) || !output_written(runner, point))
+        return false;
+    if (real) {
+        const uint64_t first = buffer_hash(output, threads);
+        if (!run_leaves_the_rest_alone(runner, truth->fill, point))
+            return false;
+        if (buffer_hash(output, threads) != first)
+            return fail(point, "a second run on the same data gave other bits");
+    }
+    const float *result = runner_export(runner);
+    return (real ? compare_real : compare_exact)(runner, truth, result, point);
+}

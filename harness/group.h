@@ -1,0 +1,33 @@
+/* One group: a problem and a pass, with every implementation of the study, planned, checked and timed side by side.
+ *
+ * All of them hold their memory at once, so that the rounds can interleave them; where that exceeds the study's limit
+ * they are measured in several batches, each interleaved within itself.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_GROUP_H
+#define TRIPASS_GROUP_H
+
+#include "measure.h"
+#include "topology.h"
+
+/* Receives a finished point; series is NULL if nothing was timed. */
+typedef void point_fn(void *context, int impl, const struct point *point, const struct series *series);
+
+struct group {
+    const struct study *study;
+    const struct layer *layer;
+    enum conv_tensor output;
+    int threads, rep;
+    const char *done; /* per implementation: '1' leaves it out */
+    const struct topology *topology;
+    struct page *page;
+    double time_s; /* wall time that the budget has for this group; INFINITY: as the study says */
+    double *
+        s_per_flop; /* per implementation: how slow it was in this pass lately, 0 = unknown; kept up to date */
+    point_fn *emit;
+    void *context;
+};
+
+void group_run(struct group *group);
+
+#endif

@@ -1,0 +1,122 @@
+/* Interleaved rounds. SPDX-License-Identifier: Apache-2.0 */
+#include "measure.h"
+
+#include "ceiling.h"
+#include "clock.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { CLOCK_PAIRS = 1000, SGD_CALLS = 9, CLOCK_SHARE = 100 };
+static const double WARMING_MATTERS_S = 0.2;
+
+/* Median time between two readings of the clock. */
+static double clock_cost(void)
+{
+    double pair[CLOCK_PAIRS];
+    for (int i = 0; i < CLOCK_PAIRS; i++) {
+        const double start = clock_now();
+        pair[i] = clock_now() - start;
+    }
+    return stats_of(pair, CLOCK_PAIRS).median;
+}
+
+/* Warms the caches with this implementation's data, where that is to be and matters. */
+static void call_untimed(const struct measurement *measurement, struct series *series)
+{
+    if (!measurement->cold && series->runner->last_s <= WARMING_MATTERS_S)
+        series->spent_s += runner_run(series->runner, 1);
+}
+
+static void call_timed(const struct measurement *measurement, struct series *series, int round, int order)
+{
+    call_untimed(measurement, series);
+    const double seconds = runner_run(series->runner, series->inner_reps);
+    series->spent_s += seconds * series->inner_reps;
+    series->timing[series->n++] = (struct timing){round, order, seconds};
+}
+
+/* The reason why a series ends now, or NULL. */
+static const char *stop(const struct measurement *measurement, const struct series *series)
+{
+    return series->n >= measurement->samples           ? "samples"
+           : series->spent_s > measurement->max_time_s ? "max_time"
+                                                       : NULL;
+}
+
+static void shuffle(int *order, int count, uint64_t *state)
+{
+    for (int i = count - 1; i > 0; i--) {
+        int j = (int)(random_next(state) % (uint64_t)(i + 1)), other = order[j];
+        order[j] = order[i];
+        order[i] = other;
+    }
+}
+
+/* w -= lr * gradient on as many elements as the native gradient has, in its layout. lr changes sign each time, so
+ * that the weights stay bounded. */
+static double sgd_step(const struct runner *runner, double lr)
+{
+    const float *restrict gradient = runner->tensor[CONV_WEI];
+    const size_t elements = runner->plan.bytes[CONV_WEI] / sizeof(float);
+    struct buffer weights;
+    double seconds[SGD_CALLS + 1];
+    if (!buffer_alloc(&weights, elements * sizeof(float), CONV_TENSORS, 0, runner->plan.threads))
+        return (double)NAN;
+    float *restrict w = weights.data;
+    for (int call = 0; call <= SGD_CALLS; call++) {
+        const float step = (float)(call % 2 ? -lr : lr);
+        const double start = clock_now();
+#pragma omp parallel for simd num_threads(runner->plan.threads) schedule(static)
+        for (size_t i = 0; i < elements; i++)
+            w[i] -= step * gradient[i];
+        seconds[call] = clock_now() - start;
+    }
+    buffer_free(&weights);
+    return stats_of(seconds + 1, SGD_CALLS).median; /* the first call warmed up */
+}
+
+static void prepare(const struct measurement *measurement, struct series *series, double shortest_s)
+{
+    series->n = 0;
+    series->spent_s = 0;
+    if (measurement->cold)
+        runner_copy_sets(series->runner);
+    call_untimed(measurement, series);
+    const double call_s = series->runner->last_s;
+    series->inner_reps = call_s < shortest_s ? (int)ceil(shortest_s / fmax(call_s, 1e-9)) : 1;
+}
+
+void measure_group(struct measurement *measurement, struct series *series, int count)
+{
+    const double shortest_s = CLOCK_SHARE * clock_cost();
+    uint64_t state = measurement->seed;
+    int *active = malloc((size_t)count * sizeof *active), actives = count;
+    double *peak = malloc((size_t)measurement->samples * sizeof *peak);
+    int rounds = 0;
+    if (!active || !peak)
+        abort(); /* a few kilobytes: the supervisor reports the crash */
+    for (int i = 0; i < count; i++) {
+        active[i] = i;
+        prepare(measurement, &series[i], shortest_s);
+    }
+    while (actives > 0) {
+        peak[rounds] = ceiling_fma(measurement->isa, measurement->threads);
+        shuffle(active, actives, &state);
+        for (int i = 0; i < actives; i++)
+            call_timed(measurement, &series[active[i]], rounds, i);
+        rounds++;
+        int left = 0;
+        for (int i = 0; i < actives; i++)
+            if (!(series[active[i]].stop_reason = stop(measurement, &series[active[i]])))
+                active[left++] = active[i];
+        actives = left;
+    }
+    measurement->peak_flops = rounds ? stats_of(peak, rounds).median : (double)NAN;
+    for (int i = 0; i < count; i++)
+        series[i].sgd_s = series[i].runner->plan.output == CONV_WEI
+                              ? sgd_step(series[i].runner, measurement->lr)
+                              : (double)NAN;
+    free(active);
+    free(peak);
+}

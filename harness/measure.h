@@ -1,0 +1,51 @@
+/* Timing the runners of one group (a problem and a pass) against each other.
+ *
+ * Rounds: in each, the FMA ceiling is measured once and then every runner is called once, in a seeded shuffled
+ * order, so that drift and neighbors hit all alike (randomized multiple interleaved trials; Abedi and Brecht, ICPE
+ * 2017). A sample is the wall time of a single call, fork and join included; only a call shorter than 100 times the
+ * clock's own cost is repeated within a sample.
+ *
+ * Caches. warm: the same buffers each time, and one untimed call of the same implementation right before each timed
+ * one, because the implementation before it has filled the caches with its own data. The untimed call is left out
+ * where a call takes more than 0.2 s: filling a 32 MB cache at 10 GB/s takes 3 ms, 1.5 % of that.
+ * cold: each call works on the next of several sets of tensors, which hold twice the last-level cache together.
+ *
+ * A runner leaves the rounds when it has `samples` samples, or when its calls have taken max_time_s; at least one
+ * sample is always taken.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_MEASURE_H
+#define TRIPASS_MEASURE_H
+
+#include "runner.h"
+
+/* A timed call, or the mean of inner_reps. */
+struct timing {
+    int round, order;
+    double seconds;
+};
+
+/* What is measured of a runner. */
+struct series {
+    struct runner *runner;
+    struct timing *timing; /* n of them; room for `samples` */
+    int n, inner_reps;
+    double spent_s;          /* wall time of all its calls */
+    const char *stop_reason; /* "samples" or "max_time" */
+    double sgd_s;            /* upd: median time of w -= lr * gradient on the native gradient; else NAN */
+};
+
+struct measurement {
+    enum isa isa;
+    int threads, samples;
+    double max_time_s, lr;
+    bool cold;
+    uint64_t seed;
+    double peak_flops; /* result: median of the rounds' FMA ceilings */
+};
+
+/* Runners are allocated and hold imported inputs; `timing` has room for measurement->samples. Fills in the rest of
+ * each series and measurement->peak_flops. */
+void measure_group(struct measurement *measurement, struct series *series, int count);
+
+#endif

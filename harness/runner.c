@@ -1,0 +1,191 @@
+/* Plans and their memory. SPDX-License-Identifier: Apache-2.0 */
+#include "runner.h"
+
+#include "clock.h"
+
+#include <math.h>
+#include <string.h>
+
+bool data_alloc(struct data *data)
+{
+    bool got = true;
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        got = buffer_alloc(&data->plain[t], conv_elements(&data->problem, t) * sizeof(float), (int)t,
+                           POISON_NAN, data->threads) &&
+              got;
+    return got;
+}
+
+void data_fill(const struct data *data, enum fill fill)
+{
+    const double reduction = conv_reduction(&data->problem, data->output);
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        if (t != data->output)
+            fill_tensor(data->plain[t].data, conv_elements(&data->problem, t), t, fill, reduction, data->seed,
+                        data->threads);
+}
+
+void data_free(struct data *data)
+{
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        buffer_free(&data->plain[t]);
+}
+
+static void announce(const struct runner *runner)
+{
+    struct page *page = runner->data->page;
+    page->impl = runner->index;
+    page->step++;
+}
+
+/* A plain input needs no memory of its own. */
+static bool shares_plain(const struct runner *runner, enum conv_tensor tensor)
+{
+    return !runner->impl->import && tensor != runner->plan.output;
+}
+
+const char *runner_plan(struct runner *runner, const struct data *data, const struct conv_impl *impl,
+                        int index)
+{
+    *runner = (struct runner){.data = data, .impl = impl, .index = index};
+    runner->import_s = runner->export_s = HUGE_VAL;
+    runner->plan = (struct conv_plan){
+        .problem = data->problem, .output = data->output, .threads = data->threads, .isa = data->isa};
+    announce(runner);
+    const double start = clock_now();
+    const char *reason = conv_plan_make(impl, &runner->plan);
+    runner->plan_s = clock_now() - start;
+    return reason;
+}
+
+/* Tensors of one further set lie behind each other, 64-byte aligned and a line apart. */
+static size_t set_stride(const struct runner *runner)
+{
+    size_t bytes = 0;
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        bytes += (runner->plan.bytes[t] / 64 + 2) * 64;
+    return bytes;
+}
+
+static size_t further_sets(const struct runner *runner, size_t sets_bytes)
+{
+    return (sets_bytes + set_stride(runner) - 1) / set_stride(runner);
+}
+
+size_t runner_footprint(const struct runner *runner, size_t sets_bytes)
+{
+    size_t sum = buffer_footprint(runner->plan.scratch_bytes), tensors = 0;
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
+        size_t bytes = shares_plain(runner, t) ? 0 : runner->plan.bytes[t];
+        if (__builtin_add_overflow(sum, buffer_footprint(bytes), &sum) ||
+            __builtin_add_overflow(tensors, runner->plan.bytes[t], &tensors))
+            return SIZE_MAX;
+    }
+    if (sets_bytes &&
+        (tensors > PTRDIFF_MAX / 4 ||
+         __builtin_add_overflow(sum, further_sets(runner, sets_bytes) * set_stride(runner), &sum)))
+        return SIZE_MAX;
+    return sum;
+}
+
+bool runner_alloc(struct runner *runner, size_t sets_bytes, int place)
+{
+    const int threads = runner->data->threads;
+    announce(runner); /* gigabytes of scratch may take long to touch */
+    bool got = buffer_alloc(&runner->scratch, runner->plan.scratch_bytes, place + 3, POISON_SCRATCH, threads);
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
+        const bool shared = shares_plain(runner, t);
+        got = buffer_alloc(&runner->native[t], shared ? 0 : runner->plan.bytes[t], place + (int)t, POISON_NAN,
+                           threads) &&
+              got;
+        runner->tensor[t] = shared ? runner->data->plain[t].data : runner->native[t].data;
+    }
+    runner->sets = 1;
+    if (sets_bytes)
+        got = buffer_alloc(&runner->copies, further_sets(runner, sets_bytes) * set_stride(runner), place,
+                           POISON_NAN, threads) &&
+              got;
+    return got;
+}
+
+void runner_free(struct runner *runner)
+{
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        buffer_free(&runner->native[t]);
+    buffer_free(&runner->scratch);
+    buffer_free(&runner->copies);
+    announce(runner);
+    conv_plan_destroy(runner->impl, &runner->plan);
+}
+
+const struct buffer *runner_buffer(const struct runner *runner, enum conv_tensor tensor)
+{
+    return shares_plain(runner, tensor) ? &runner->data->plain[tensor] : &runner->native[tensor];
+}
+
+void runner_import(struct runner *runner)
+{
+    announce(runner);
+    const double start = clock_now();
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        if (t != runner->plan.output && runner->impl->import)
+            runner->impl->import(&runner->plan, t, runner->data->plain[t].data, runner->tensor[t]);
+    runner->import_s = runner->impl->import ? fmin(runner->import_s, clock_now() - start) : 0;
+}
+
+const float *runner_export(struct runner *runner)
+{
+    const enum conv_tensor output = runner->plan.output;
+    float *plain = runner->data->plain[output].data;
+    announce(runner);
+    if (!runner->impl->export) {
+        runner->export_s = 0;
+        return runner->tensor[output];
+    }
+    const double start = clock_now();
+    runner->impl->export(&runner->plan, output, runner->tensor[output], plain);
+    runner->export_s = fmin(runner->export_s, clock_now() - start);
+    return plain;
+}
+
+static void set_tensors(const struct runner *runner, int set, float *tensor[CONV_TENSORS])
+{
+    char *at = (char *)runner->copies.data + (size_t)(set - 1) * set_stride(runner);
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
+        tensor[t] = set ? (float *)(void *)at : runner->tensor[t];
+        at += (runner->plan.bytes[t] / 64 + 2) * 64;
+    }
+}
+
+void runner_copy_sets(struct runner *runner)
+{
+    runner->sets = 1 + (int)(runner->copies.bytes / set_stride(runner));
+    for (int set = 1; set < runner->sets; set++) {
+        float *copy[CONV_TENSORS];
+        set_tensors(runner, set, copy);
+        for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+            memcpy(copy[t], runner->tensor[t], runner->plan.bytes[t]);
+    }
+}
+
+double runner_run(struct runner *runner, int calls)
+{
+    announce(runner);
+    const double start = clock_now();
+    for (int i = 0; i < calls; i++) {
+        float *tensor[CONV_TENSORS];
+        set_tensors(runner, runner->set, tensor);
+        runner->set = (runner->set + 1) % runner->sets;
+        runner->impl->run(&runner->plan, tensor, runner->scratch.data);
+    }
+    return runner->last_s = (clock_now() - start) / calls;
+}
+
+bool runner_canaries_intact(const struct runner *runner)
+{
+    bool intact = buffer_canaries_intact(&runner->scratch);
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        intact = intact && buffer_canaries_intact(&runner->native[t]) &&
+                 buffer_canaries_intact(&runner->data->plain[t]);
+    return intact;
+}

@@ -1,0 +1,76 @@
+/* One implementation made ready for one problem and pass: its plan, its native tensors, its scratch memory.
+ *
+ * Tensors in a plain layout are not copied: the runner's inputs are then the group's own. Every call into the
+ * implementation is announced in the worker's page first, so that the supervisor knows whom to blame.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_RUNNER_H
+#define TRIPASS_RUNNER_H
+
+#include "fill.h"
+#include "memory.h"
+#include "record.h"
+
+/* Memory that a worker shares with its supervisor: what runs right now. */
+struct page {
+    volatile int group;          /* index of (layer, pass) */
+    volatile int impl;           /* index in study->impls; -1: the harness itself */
+    volatile unsigned long step; /* counts calls; if it stands still, the call hangs */
+};
+
+/* A problem's tensors in their plain layouts. Of the pass's output it is the room for the result. */
+struct data {
+    struct conv_problem problem;
+    enum conv_tensor output;
+    int threads;
+    enum isa isa;
+    uint64_t seed;
+    struct page *page;
+    struct buffer plain[CONV_TENSORS];
+};
+
+bool data_alloc(struct data *data); /* the first group of fields is set; false: no memory */
+void data_fill(const struct data *data, enum fill fill);
+void data_free(struct data *data);
+
+struct runner {
+    const struct data *data;
+    const struct conv_impl *impl;
+    int index; /* in study->impls; -1: nobody to blame but the harness */
+    struct conv_plan plan;
+    struct buffer native[CONV_TENSORS], scratch; /* of 0 bytes where the tensor is data->plain */
+    float *tensor[CONV_TENSORS];
+    struct buffer copies;              /* --cache=cold: memory for further sets of the tensors */
+    int sets, set;                     /* how many sets runs rotate through, which one is next */
+    double plan_s, import_s, export_s; /* times: planning; best import of both inputs; best export; */
+    double last_s;                     /* the latest runs, per call */
+};
+
+/* Fills *runner for data. NULL, or the implementation's reason. After success: runner_free. */
+const char *runner_plan(struct runner *runner, const struct data *data, const struct conv_impl *impl,
+                        int index);
+
+/* Bytes that runner_alloc takes; SIZE_MAX if they cannot be counted. sets_bytes: as there. */
+size_t runner_footprint(const struct runner *runner, size_t sets_bytes);
+
+/* Memory for a planned runner. sets_bytes: what the further sets of tensors hold together at least; 0: none.
+ * place: see buffer_alloc. */
+bool runner_alloc(struct runner *runner, size_t sets_bytes, int place);
+void runner_free(struct runner *runner);
+
+void runner_import(struct runner *runner);         /* both inputs, from data->plain */
+const float *runner_export(struct runner *runner); /* the result of the first set in its plain layout */
+
+/* Runs `calls` times, fork and join included, each on the next set. Returns the seconds of one,
+ * which are in last_s then, too. */
+double runner_run(struct runner *runner, int calls);
+
+/* From now on runs rotate through all the sets that runner_alloc had memory for: copies of the first. */
+void runner_copy_sets(struct runner *runner);
+
+bool runner_canaries_intact(const struct runner *runner);
+
+/* The buffer that holds a tensor of the first set. */
+const struct buffer *runner_buffer(const struct runner *runner, enum conv_tensor tensor);
+
+#endif
