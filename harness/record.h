@@ -14,7 +14,8 @@ enum status { STATUS_OK, STATUS_SKIP, STATUS_FAIL, STATUS_CRASH, STATUS_TIMEOUT 
 
 /* A row of points.csv. NAN is written as empty. Times in seconds. */
 struct point {
-    const char *impl, *family, *pass, *name, *isa, *cache, *status, *stop_reason;
+    const char *impl, *family, *pass, *name, *isa, *cache, *stop_reason;
+    enum status status;
     char problem[256], reason[256], detail[64];
     int mult;
     struct conv_problem shape;
@@ -31,7 +32,7 @@ struct point {
     double flop, flop_valid;
     double native_bytes, scratch_bytes;
     double pinned; /* 1: every thread was on its core before and after; 0: not; NAN: nothing ran */
-    double seed;
+    char seed[24];
 };
 
 struct sample {

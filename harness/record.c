@@ -1,0 +1,298 @@
+/* CSV rows from one table of columns per file. SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "record.h"
+
+#include "problem_string.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum kind { NAME, TEXT, INT, REAL, STATUS }; /* const char *, char[], int, double, enum status */
+
+struct column {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+};
+
+#define POINT(name, kind, member)                                                                            \
+    {                                                                                                        \
+        name, kind, offsetof(struct point, member)                                                           \
+    }
+static const struct column point_columns[] = {
+    POINT("impl", NAME, impl),
+    POINT("family", NAME, family),
+    POINT("pass", NAME, pass),
+    POINT("problem", TEXT, problem),
+    POINT("name", NAME, name),
+    POINT("mult", INT, mult),
+    POINT("g", INT, shape.g),
+    POINT("mb", INT, shape.mb),
+    POINT("ic", INT, shape.ic),
+    POINT("ih", INT, shape.ih),
+    POINT("iw", INT, shape.iw),
+    POINT("oc", INT, shape.oc),
+    POINT("oh", INT, shape.oh),
+    POINT("ow", INT, shape.ow),
+    POINT("kh", INT, shape.kh),
+    POINT("kw", INT, shape.kw),
+    POINT("sh", INT, shape.sh),
+    POINT("sw", INT, shape.sw),
+    POINT("ph", INT, shape.ph),
+    POINT("pw", INT, shape.pw),
+    POINT("dh", INT, shape.dh),
+    POINT("dw", INT, shape.dw),
+    POINT("threads", INT, threads),
+    POINT("rep", INT, rep),
+    POINT("isa", NAME, isa),
+    POINT("cache", NAME, cache),
+    POINT("status", STATUS, status),
+    POINT("reason", TEXT, reason),
+    POINT("detail", TEXT, detail),
+    POINT("err_reference", REAL, err_reference),
+    POINT("err_onednn", REAL, err_onednn),
+    POINT("tolerance", REAL, tolerance),
+    POINT("n", INT, time.n),
+    POINT("t_min_s", REAL, time.min),
+    POINT("t_median_s", REAL, time.median),
+    POINT("t_lo_s", REAL, time.lo),
+    POINT("t_hi_s", REAL, time.hi),
+    POINT("t_import_s", REAL, import_s),
+    POINT("t_export_s", REAL, export_s),
+    POINT("t_sgd_s", REAL, sgd_s),
+    POINT("t_plan_s", REAL, plan_s),
+    POINT("inner_reps", INT, inner_reps),
+    POINT("stop_reason", NAME, stop_reason),
+    POINT("gflops", REAL, gflops),
+    POINT("peak_gflops", REAL, peak_gflops),
+    POINT("pct_peak", REAL, pct_peak),
+    POINT("flop", REAL, flop),
+    POINT("flop_valid", REAL, flop_valid),
+    POINT("native_bytes", REAL, native_bytes),
+    POINT("scratch_bytes", REAL, scratch_bytes),
+    POINT("pinned", REAL, pinned),
+    POINT("seed", TEXT, seed),
+    {0},
+};
+
+#define SAMPLE(name, kind, member)                                                                           \
+    {                                                                                                        \
+        name, kind, offsetof(struct sample, member)                                                          \
+    }
+static const struct column sample_columns[] = {
+    SAMPLE("impl", NAME, impl),      SAMPLE("pass", NAME, pass), SAMPLE("problem", NAME, problem),
+    SAMPLE("threads", INT, threads), SAMPLE("rep", INT, rep),    SAMPLE("round", INT, round),
+    SAMPLE("order", INT, order),     SAMPLE("t_s", REAL, t_s),   {0},
+};
+
+static const char *const status_names[] = {"OK", "SKIP", "FAIL", "CRASH", "TIMEOUT"};
+
+void csv_field(FILE *file, const char *text)
+{
+    if (!text[strcspn(text, ",\"\r\n")]) {
+        fputs(text, file);
+        return;
+    }
+    putc('"', file);
+    for (; *text; text++) {
+        if (*text == '"')
+            putc('"', file);
+        putc(*text, file);
+    }
+    putc('"', file);
+}
+
+static void print_header(FILE *file, const struct column *columns)
+{
+    for (int i = 0; columns[i].name; i++)
+        fprintf(file, "%s%s", i ? "," : "", columns[i].name);
+    putc('\n', file);
+}
+
+/* Whole numbers (flop, bytes) in full, others to the precision of a float and better. */
+static void print_real(FILE *file, double value)
+{
+    if (!isnan(value))
+        fprintf(file, value == rint(value) && fabs(value) < 0x1p53 ? "%.0f" : "%.9g", value);
+}
+
+static void print_row(FILE *file, const struct column *columns, const void *row)
+{
+    for (int i = 0; columns[i].name; i++) {
+        const void *member = (const char *)row + columns[i].offset;
+        if (i)
+            putc(',', file);
+        switch (columns[i].kind) {
+        case NAME: csv_field(file, *(const char *const *)member); break;
+        case TEXT: csv_field(file, member); break;
+        case INT: fprintf(file, "%d", *(const int *)member); break;
+        case STATUS: fputs(status_names[*(const enum status *)member], file); break;
+        case REAL: print_real(file, *(const double *)member); break;
+        }
+    }
+    putc('\n', file);
+}
+
+void point_print_header(FILE *file)
+{
+    print_header(file, point_columns);
+}
+
+void point_print(FILE *file, const struct point *point)
+{
+    print_row(file, point_columns, point);
+}
+
+void sample_print_header(FILE *file)
+{
+    print_header(file, sample_columns);
+}
+
+void sample_print(FILE *file, const struct sample *sample)
+{
+    print_row(file, sample_columns, sample);
+}
+
+struct point point_of(const struct study *study, const struct layer *layer, enum conv_tensor output,
+                      const struct conv_impl *impl)
+{
+    const double missing = (double)NAN;
+    struct point point = {
+        .impl = impl->name,
+        .family = impl->family,
+        .pass = conv_pass_name(output),
+        .name = layer->name,
+        .isa = isa_name(study->isa),
+        .cache = study->cache == CACHE_COLD ? "cold" : "warm",
+        .stop_reason = "",
+        .mult = layer->multiplicity,
+        .shape = layer->problem,
+        .err_reference = missing,
+        .err_onednn = missing,
+        .tolerance = missing,
+        .time = {0, missing, missing, missing, missing},
+        .import_s = missing,
+        .export_s = missing,
+        .sgd_s = missing,
+        .plan_s = missing,
+        .gflops = missing,
+        .peak_gflops = missing,
+        .pct_peak = missing,
+        .flop = conv_flop_nominal(&layer->problem),
+        .flop_valid = conv_flop_valid(&layer->problem),
+        .native_bytes = missing,
+        .scratch_bytes = missing,
+        .pinned = missing,
+    };
+    snprintf(point.seed, sizeof point.seed, "%" PRIu64, study->seed);
+    problem_string_print(&layer->problem, point.problem, sizeof point.problem);
+    return point;
+}
+
+void point_set_status(struct point *point, enum status status, const char *format, ...)
+{
+    va_list arguments;
+    point->status = status;
+    va_start(arguments, format);
+    vsnprintf(point->reason, sizeof point->reason, format, arguments);
+    va_end(arguments);
+}
+
+static bool complain(const char *what, const char *name, const char *hint)
+{
+    fprintf(stderr, "tripass: cannot %s %s: %s; try %s\n", what, name, strerror(errno), hint);
+    return false;
+}
+
+static bool make_directories(const char *path)
+{
+    char *copy = strdup(path);
+    bool made = true;
+    for (char *slash = copy + 1; made && *copy; slash++) {
+        bool last = !*slash;
+        if (!last && *slash != '/')
+            continue;
+        *slash = '\0';
+        made = !mkdir(copy, 0777) || errno == EEXIST;
+        if (last)
+            break;
+        *slash = '/';
+    }
+    free(copy);
+    return made;
+}
+
+static bool write_header(int file, void (*header)(FILE *))
+{
+    char *line;
+    size_t bytes;
+    FILE *text = open_memstream(&line, &bytes);
+    header(text);
+    fclose(text);
+    bool written = record_write(file, line, bytes);
+    free(line);
+    return written;
+}
+
+/* Opens dir/name and writes the header line; -1 on failure, which has been said then. */
+static int open_table(const char *dir, const char *name, void (*header)(FILE *), bool force)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s", dir, name) < 0)
+        return -1;
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0666);
+    if (file < 0 && errno == EEXIST)
+        fprintf(stderr, "tripass: %s: holds results already; try another directory, or --force\n", path);
+    else if (file < 0)
+        complain("create", path, "another directory with -o");
+    free(path);
+    return file >= 0 && write_header(file, header) ? file : -1;
+}
+
+bool record_open(struct record *record, const char *out, bool force)
+{
+    *record = (struct record){.points = -1, .samples = -1};
+    if (!strcmp(out, "-")) {
+        record->points = STDOUT_FILENO;
+        return write_header(record->points, point_print_header);
+    }
+    record->dir = out;
+    if (!make_directories(out))
+        return complain("create the directory", out, "another directory with -o");
+    record->points = open_table(out, "points.csv", point_print_header, force);
+    if (record->points < 0)
+        return false;
+    record->samples = open_table(out, "samples.csv", sample_print_header, force);
+    return record->samples >= 0;
+}
+
+bool record_write(int file, const char *text, size_t bytes)
+{
+    while (bytes) {
+        ssize_t written = write(file, text, bytes);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return complain("write", file == STDOUT_FILENO ? "the points to standard output" : "results",
+                            "-o DIR on a disk with room");
+        text += written;
+        bytes -= (size_t)written;
+    }
+    return true;
+}
+
+bool record_close(struct record *record)
+{
+    if (!record->dir)
+        return true;
+    bool points = !close(record->points), samples = !close(record->samples);
+    return (points && samples) || complain("finish", record->dir, "-o DIR on a disk with room");
+}

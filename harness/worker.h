@@ -1,0 +1,32 @@
+/* What a supervisor and its worker say to each other.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_WORKER_H
+#define TRIPASS_WORKER_H
+
+#include "ceiling.h"
+#include "runner.h"
+
+/* A worker's task, passed as text. */
+struct assignment {
+    int rep, thread_index; /* the repetition; which of study->threads */
+    int group;             /* where to begin: index of (layer, pass), passes innermost */
+    int pipe, page;  /* inherited file descriptors: messages go into one, struct page lies in the other */
+    double deadline; /* CLOCK_MONOTONIC time at which the study's budget ends; 0: none */
+    char done[256];  /* per implementation '1' if that group's row is already written, else '0' */
+};
+
+int assignment_print(const struct assignment *assignment, char *text, size_t size);
+bool assignment_parse(struct assignment *assignment, const char *text);
+
+/* A message on the pipe: this, then `bytes` bytes. */
+enum message_kind { MESSAGE_CEILING, MESSAGE_POINT, MESSAGE_SAMPLES };
+
+struct message {
+    enum message_kind kind;
+    int group, impl;    /* MESSAGE_POINT: whose row it is */
+    enum status status; /* MESSAGE_POINT */
+    size_t bytes;       /* MESSAGE_CEILING: a struct ceiling; else CSV rows */
+};
+
+#endif
