@@ -1,0 +1,80 @@
+/* tripass info: the machine as the suite sees and measures it. SPDX-License-Identifier: Apache-2.0 */
+#include "complain.h"
+#include "machine.h"
+#include "memory.h"
+#include "options.h"
+#include "supervise.h"
+#include "topology.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void print_topology(void)
+{
+    struct topology *topology = must_allocate(NULL, 1, sizeof *topology);
+    const char *reason = topology_load(topology);
+    if (reason)
+        usage_error("topology: %s; try lstopo to see what hwloc sees", reason);
+    char text[4096];
+    printf("allowed CPUs     %s\n", topology_allowed_text(topology, text, sizeof text));
+    printf("cores            %d\n", topology->core_count);
+    if (topology_places(topology, text, sizeof text))
+        printf("places           %s\n", text);
+    if (isinf(topology->quota))
+        printf("CPU quota        none\n");
+    else
+        printf("CPU quota        %.4g CPUs\n", topology->quota);
+    printf("default threads  %d\n", topology_default_threads(topology));
+    printf("last-level cache %s\n", memory_text((double)topology->cache_bytes, text, sizeof text));
+    printf("memory limit     %s\n", memory_text((double)memory_limit(), text, sizeof text));
+    topology_free(topology);
+    free(topology);
+}
+
+static void print_versions(void)
+{
+    char text[256];
+    printf("tripass          %s\n", machine_version);
+    printf("CPU              %s\n", machine_cpu_model(text, sizeof text));
+    printf("ISA             ");
+    for (int isa = 0; isa < ISAS; isa++)
+        if (isa_supported((enum isa)isa))
+            printf(" %s", isa_name((enum isa)isa));
+    printf("\noneDNN           %s\n", machine_onednn_version(text, sizeof text));
+    printf("OpenBLAS         %s\n", machine_openblas_config());
+    printf("hwloc            %s\n", machine_hwloc_version(text, sizeof text));
+    int runtimes = machine_openmp_runtimes(text, sizeof text);
+    printf("OpenMP runtimes  %d: %s\n", runtimes, text);
+}
+
+static void print_ceiling(const struct ceiling *ceiling)
+{
+    for (int isa = 0; isa < ISAS; isa++)
+        if (ceiling->fma_flops[isa] > 0)
+            printf("%7d  %-8s %7.1f GFLOP/s multiply-add\n", ceiling->threads, isa_name((enum isa)isa),
+                   ceiling->fma_flops[isa] * 1e-9);
+    printf("%7d  memory   %7.1f GB/s load, %.1f GB/s copy, %.1f GB/s triad\n", ceiling->threads,
+           ceiling->load_bps * 1e-9, ceiling->copy_bps * 1e-9, ceiling->triad_bps * 1e-9);
+}
+
+int command_info(struct options *options, int argc, char **argv)
+{
+    const struct study *study = &options->study;
+    if (options->worker)
+        return study_work(study, options->worker);
+    if (options->problem_count)
+        usage_error("%s: info takes no problem; try tripass list %s", options->problems[0],
+                    options->problems[0]);
+    struct ceiling *ceilings = must_allocate(NULL, (size_t)study->thread_count, sizeof *ceilings);
+    int status = study_ceilings(study, argc, argv, ceilings);
+    if (status)
+        return status;
+    print_versions();
+    print_topology();
+    printf("threads  measured ceilings\n");
+    for (int i = 0; i < study->thread_count; i++)
+        print_ceiling(&ceilings[i]);
+    free(ceilings);
+    return EXIT_ALL_GOOD;
+}
