@@ -30,7 +30,7 @@ if [[ ! -e $dir ]]; then
   debootstrap --variant=minbase --include="$packages" "$suite" "$dir" >"$dir.log" ||
     fail "debootstrap failed: see $dir.log and $dir/debootstrap/debootstrap.log, then remove $dir"
 fi
-[[ -e $dir/etc/debian_version && ! -e $dir/debootstrap ]] || fail "$dir is no finished Debian tree; remove it"
+[[ -e $dir/etc/debian_version && ! -e $dir/debootstrap ]] || fail "$dir is no finished Debian tree; try another directory"
 
 rm -rf "$dir/tripass"
 mkdir "$dir/tripass"
