@@ -2,21 +2,7 @@
 #include "problems.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-uint64_t random_next(struct random *random)
-{
-    uint64_t z = random->state += 0x9E3779B97F4A7C15;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-    return z ^ (z >> 31);
-}
-
-int random_below(struct random *random, int n)
-{
-    return (int)(random_next(random) % (uint64_t)n);
-}
 
 uint64_t test_seed(void)
 {
@@ -31,15 +17,20 @@ int test_count(int normal)
     return count > 1 ? count : 1;
 }
 
+static int below(uint64_t *random, int n)
+{
+    return (int)(random_next(random) % (uint64_t)n);
+}
+
 /* One of a list of choices; repeating a choice makes it likelier. */
 #define PICK(random, ...)                                                                                    \
-    ((const int[]){__VA_ARGS__}[random_below(random, sizeof(int[]){__VA_ARGS__} / sizeof(int))])
+    ((const int[]){__VA_ARGS__}[below(random, sizeof(int[]){__VA_ARGS__} / sizeof(int))])
 
 struct axis {
     int in, out, kernel, stride, pad, dilation;
 };
 
-static struct axis axis_random(struct random *r, bool winograd)
+static struct axis axis_random(uint64_t *r, bool winograd)
 {
     struct axis a = {.in =
                          PICK(r, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 23, 28, 31, 32, 33, 40)};
@@ -53,12 +44,12 @@ static struct axis axis_random(struct random *r, bool winograd)
     return a;
 }
 
-static struct conv_problem candidate(struct random *r)
+static struct conv_problem candidate(uint64_t *r)
 {
-    const bool winograd = random_below(r, 100) < 45;
+    const bool winograd = below(r, 100) < 45;
     const struct axis h = axis_random(r, winograd), w = axis_random(r, winograd);
     int g = 1, ic, oc;
-    switch (random_below(r, 8)) {
+    switch (below(r, 8)) {
     case 0: /* depthwise, sometimes with a channel multiplier */
         g = PICK(r, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33);
         ic = 1;
@@ -101,7 +92,7 @@ static bool suitable(const struct conv_problem *p)
     return true;
 }
 
-struct conv_problem problem_random(struct random *random)
+struct conv_problem problem_random(uint64_t *random)
 {
     struct conv_problem p;
     do
@@ -110,42 +101,57 @@ struct conv_problem problem_random(struct random *random)
     return p;
 }
 
-void problem_print(const struct conv_problem *p, char text[PROBLEM_TEXT])
+static void **taken;
+static size_t taken_count, taken_room;
+
+void *take(size_t bytes)
 {
-    snprintf(text, PROBLEM_TEXT, "g%dmb%dic%dih%diw%doc%doh%dow%dkh%dkw%dsh%dsw%dph%dpw%ddh%ddw%d", p->g,
-             p->mb, p->ic, p->ih, p->iw, p->oc, p->oh, p->ow, p->kh, p->kw, p->sh, p->sw, p->ph, p->pw, p->dh,
-             p->dw);
+    void *memory = malloc(bytes ? bytes : 1);
+#pragma omp critical
+    {
+        if (taken_count == taken_room) {
+            taken_room = 2 * taken_room + 64;
+            taken = realloc(taken, taken_room * sizeof *taken);
+        }
+        if (!memory || !taken)
+            abort();
+        taken[taken_count++] = memory;
+    }
+    return memory;
 }
 
-static float *data(size_t elements)
+size_t take_mark(void)
 {
-    float *x = malloc((elements ? elements : 1) * sizeof *x);
-    if (!x)
-        abort();
-    return x;
+    return taken_count;
 }
 
-float *data_integers(struct random *random, size_t elements, int limit)
+void take_back(size_t mark)
 {
-    float *x = data(elements);
-    for (size_t i = 0; i < elements; i++)
-        x[i] = (float)(random_below(random, 2 * limit + 1) - limit);
-    return x;
+    while (taken_count > mark)
+        free(taken[--taken_count]);
+    if (mark == 0) {
+        free(taken);
+        taken = NULL;
+        taken_room = 0;
+    }
 }
 
-float *data_reals(struct random *random, size_t elements)
+struct example example_make(const struct conv_problem *problem, enum fill fill, double slack, uint64_t seed)
 {
-    float *x = data(elements);
-    for (size_t i = 0; i < elements; i++)
-        x[i] = (float)(int32_t)(random_next(random) >> 32) * 0x1p-31f;
-    return x;
-}
-
-int exact_limit(const struct conv_problem *problem, double slack)
-{
+    struct example e = {.problem = *problem};
     double longest = 0;
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         longest = fmax(longest, conv_reduction(problem, t));
-    double limit = floor(sqrt(0x1p24 / slack / longest));
-    return limit < 4 ? (int)limit : 4;
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
+        const size_t n = conv_elements(problem, t);
+        e.plain[t] = take(n * sizeof(float));
+        fill_tensor(e.plain[t], n, t, fill, slack * longest, seed, 1);
+    }
+    return e;
+}
+
+struct example example_random(uint64_t *random, enum fill fill, double slack)
+{
+    const struct conv_problem problem = problem_random(random);
+    return example_make(&problem, fill, slack, random_next(random));
 }

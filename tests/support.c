@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { BYTES_LIMIT = 256 << 20, HANG_SECONDS = 300, ALIGNMENT = 64, CANARY = 0xFF, DIRT = 0xA5, NANS = 0xFF };
+enum { BYTES_LIMIT = 64 << 20, HANG_SECONDS = 300, ALIGNMENT = 64, CANARY = 0xFF, DIRT = 0xA5, NANS = 0xFF };
 
 const char RIG_TOO_LARGE[] = "needs more memory than a test gives";
 
@@ -18,10 +18,10 @@ static char in_flight[512];
 
 static void trial_print(const struct trial *t, char *text, size_t size)
 {
-    char problem[PROBLEM_TEXT];
-    problem_print(&t->problem, problem);
-    snprintf(text, size, "%s %s %s threads=%d isa=%s side=%s seed=%llu", t->impl->name,
-             conv_pass_name(t->output), problem, t->threads, isa_name(t->isa),
+    char problem[PROBLEM_STRING_MAX];
+    problem_string_print(&t->problem, problem, sizeof problem);
+    snprintf(text, size, "--impl=%s --pass=%s --threads=%d --isa=%s %s (guard at the %s, seed %llu)",
+             t->impl->name, conv_pass_name(t->output), t->threads, isa_name(t->isa), problem,
              t->side == AT_END ? "end" : "start", (unsigned long long)test_seed());
 }
 
@@ -46,10 +46,10 @@ static void watch(const struct trial *trial)
     alarm(HANG_SECONDS);
 }
 
-static struct buffer buffer_make(size_t bytes, enum side side)
+static struct guarded guarded_make(size_t bytes, enum side side)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (bytes + page - 1) / page * page;
-    struct buffer b = {.map_bytes = body + 2 * page, .bytes = bytes};
+    struct guarded b = {.map_bytes = body + 2 * page, .bytes = bytes};
     b.map = mmap(NULL, b.map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (b.map == MAP_FAILED || mprotect(b.map + page, body, PROT_READ | PROT_WRITE))
         abort();
@@ -59,7 +59,7 @@ static struct buffer buffer_make(size_t bytes, enum side side)
     return b;
 }
 
-static bool buffer_intact(const struct buffer *b)
+static bool guarded_intact(const struct guarded *b)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const char *end = b->map + b->map_bytes - page;
@@ -91,19 +91,19 @@ const char *rig_open(struct rig *rig, const struct trial *trial)
         return RIG_TOO_LARGE;
     }
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-        rig->tensor[t] = buffer_make(rig->plan.bytes[t], trial->side);
-    rig->scratch = buffer_make(rig->plan.scratch_bytes, trial->side);
+        rig->tensor[t] = guarded_make(rig->plan.bytes[t], trial->side);
+    rig->scratch = guarded_make(rig->plan.scratch_bytes, trial->side);
     return NULL;
 }
 
-static void protect(const struct buffer *b, int protection)
+static void protect(const struct guarded *b, int protection)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     if (mprotect(b->map + page, b->map_bytes - 2 * page, protection))
         abort();
 }
 
-void rig_import(struct rig *rig, const float *const plain[CONV_TENSORS])
+void rig_import(struct rig *rig, float *const plain[CONV_TENSORS])
 {
     const struct conv_impl *impl = rig->trial.impl;
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
@@ -132,15 +132,15 @@ void rig_run(struct rig *rig)
                                          (float *)rig->tensor[2].data};
     rig->trial.impl->run(&rig->plan, tensor, rig->scratch.data);
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-        if (!buffer_intact(&rig->tensor[t]))
+        if (!guarded_intact(&rig->tensor[t]))
             trial_fail(&rig->trial, "wrote outside of tensor %d", (int)t);
-    if (!buffer_intact(&rig->scratch))
+    if (!guarded_intact(&rig->scratch))
         trial_fail(&rig->trial, "wrote outside of its %zu bytes of scratch", rig->scratch.bytes);
 }
 
 void rig_export(const struct rig *rig, float *plain)
 {
-    const struct buffer *native = &rig->tensor[rig->trial.output];
+    const struct guarded *native = &rig->tensor[rig->trial.output];
     if (rig->trial.impl->export)
         rig->trial.impl->export(&rig->plan, rig->trial.output, (const float *)native->data, plain);
     else
@@ -156,7 +156,7 @@ void rig_close(struct rig *rig)
     alarm(0);
 }
 
-bool trial_run(const struct trial *trial, const float *const plain[CONV_TENSORS], float *result)
+bool trial_run(const struct trial *trial, float *const plain[CONV_TENSORS], float *result)
 {
     struct rig rig;
     if (rig_open(&rig, trial))
@@ -187,8 +187,7 @@ double trial_bound(const struct trial *trial)
                                                                                        trial->output);
 }
 
-void assert_agrees(const struct trial *trial, const float *result, const struct conv_element *truth,
-                   bool exact)
+void assert_agrees(const struct trial *trial, const float *result, const struct conv_element *truth)
 {
     const size_t n = conv_elements(&trial->problem, trial->output);
     const double bound = trial_bound(trial);
@@ -197,7 +196,7 @@ void assert_agrees(const struct trial *trial, const float *result, const struct 
         largest = fmax(largest, truth[i].magnitude);
     for (size_t i = 0; i < n; i++) {
         const double magnitude = truth[i].magnitude > 0 ? truth[i].magnitude : largest;
-        const double allowed = exact ? 0 : bound * magnitude,
+        const double allowed = trial->exact ? 0 : bound * magnitude,
                      error = fabs((double)result[i] - truth[i].value);
         if (!(error <= allowed))
             trial_fail(trial, "element %zu of %zu is %.9g, not %.9g: error %.3g, allowed %.3g", i, n,
@@ -206,26 +205,24 @@ void assert_agrees(const struct trial *trial, const float *result, const struct 
 }
 
 struct conv_element *truth_of(const struct conv_problem *problem, enum conv_tensor output,
-                              const float *const plain[CONV_TENSORS])
+                              float *const plain[CONV_TENSORS])
 {
     const size_t n = conv_elements(problem, output);
-    struct conv_element *truth = malloc(n * sizeof *truth);
-    if (!truth)
-        abort();
+    const float *const inputs[CONV_TENSORS] = {plain[0], plain[1], plain[2]};
+    struct conv_element *truth = take(n * sizeof *truth);
     for (size_t i = 0; i < n; i++)
-        truth[i] = reference_element(problem, output, plain, i);
+        truth[i] = reference_element(problem, output, inputs, i);
     return truth;
 }
 
 int run_over_registry(const char *what, CMUnitTestFunction test, bool every_isa)
 {
+    const size_t mark = take_mark();
     size_t impls = 0, count = 0;
     while (conv_impls[impls])
         impls++;
-    struct subject *subjects = calloc(impls * CONV_TENSORS * ISAS, sizeof *subjects);
-    struct CMUnitTest *tests = calloc(impls * CONV_TENSORS * ISAS, sizeof *tests);
-    if (!subjects || !tests)
-        abort();
+    struct subject *subjects = take(impls * CONV_TENSORS * ISAS * sizeof *subjects);
+    struct CMUnitTest *tests = take(impls * CONV_TENSORS * ISAS * sizeof *tests);
     for (size_t i = 0; i < impls; i++)
         for (int output = CONV_TENSORS - 1; output >= 0; output--)
             for (int isa = (int)isa_best(); isa >= (every_isa ? 0 : (int)isa_best()); isa--) {
@@ -240,8 +237,7 @@ int run_over_registry(const char *what, CMUnitTestFunction test, bool every_isa)
     if (filter)
         cmocka_set_test_filter(filter);
     int failures = _cmocka_run_group_tests(what, tests, count, NULL, NULL);
-    free(tests);
-    free(subjects);
+    take_back(mark);
     return failures;
 }
 
@@ -250,4 +246,25 @@ void subject_finish(const struct subject *subject, int ran, int of)
     print_message("           %s: %d of %d\n", subject->name, ran, of);
     if (!ran)
         skip();
+}
+
+void subject_check(const struct subject *subject, check_fn *check, int count, double slack)
+{
+    const int examples = test_count(count);
+    uint64_t random = test_seed();
+    int ran = 0;
+    for (int i = 0; i < examples; i++) {
+        const size_t mark = take_mark();
+        const bool integers = i % 2 == 0;
+        struct example e = example_random(&random, integers ? FILL_EXACT : FILL_REAL, slack);
+        const struct trial trial = {.impl = subject->impl,
+                                    .problem = e.problem,
+                                    .output = subject->output,
+                                    .threads = 1 + i % 3,
+                                    .isa = subject->isa,
+                                    .exact = integers && subject->impl->exact};
+        ran += check(&trial, e.plain);
+        take_back(mark);
+    }
+    subject_finish(subject, ran, examples);
 }

@@ -2,16 +2,14 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
-#include <stdlib.h>
-
 /* For each case the three tensors as inputs, and what each pass makes of the other two. */
 struct golden {
     const char *what;
     struct conv_problem problem;
-    const float *input[CONV_TENSORS], *output[CONV_TENSORS];
+    float *input[CONV_TENSORS], *output[CONV_TENSORS];
 };
 
-#define ROW(...) ((const float[]){__VA_ARGS__})
+#define ROW(...) ((float[]){__VA_ARGS__})
 
 /* One row, one channel: taps w[0], w[1] make the arithmetic readable as decimal digits (1 and 10). */
 #define LINE(...)                                                                                            \
@@ -100,20 +98,23 @@ static const struct golden cases[] = {
     },
 };
 
-static int check(const struct subject *s, const struct golden *golden, int threads)
+static bool check(const struct subject *s, const struct golden *golden, int threads)
 {
-    const struct trial trial = {s->impl, golden->problem, s->output, threads, s->isa, AT_END};
+    const struct trial trial = {.impl = s->impl,
+                                .problem = golden->problem,
+                                .output = s->output,
+                                .threads = threads,
+                                .isa = s->isa,
+                                .exact = s->impl->exact};
     const size_t n = conv_elements(&golden->problem, s->output);
-    float *result = malloc(n * sizeof *result);
+    float *result = take(n * sizeof *result);
     /* The magnitudes scale the error that an inexact implementation may make; the values are ours. */
     struct conv_element *truth = truth_of(&golden->problem, s->output, golden->input);
     for (size_t i = 0; i < n; i++)
         truth[i].value = (double)golden->output[s->output][i];
     bool ran = trial_run(&trial, golden->input, result);
     if (ran)
-        assert_agrees(&trial, result, truth, s->impl->exact);
-    free(truth);
-    free(result);
+        assert_agrees(&trial, result, truth);
     return ran;
 }
 
@@ -163,8 +164,8 @@ static void course_multiply(float result[N], matrix m, bool transposed, const fl
 
 static void test_course(void **state)
 {
-    static const float x[N] = {3, -1, 4, 1, -5, 9, 2, 6, -7}, w[N] = {2, 7, -1, 8, 3, -2, 5, 1, 4},
-                       dy[N] = {1, -4, 2, 6, 3, -5, 8, -2, 7};
+    static float x[N] = {3, -1, 4, 1, -5, 9, 2, 6, -7}, w[N] = {2, 7, -1, 8, 3, -2, 5, 1, 4},
+                 dy[N] = {1, -4, 2, 6, 3, -5, 8, -2, 7};
     float y[N], y_again[N], dx[N], dx_again[N], dw[N];
     course_multiply(y, course_a, false, w, x);
     course_multiply(y_again, course_q, false, x, w);

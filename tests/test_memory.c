@@ -3,12 +3,11 @@
  * an old output equals a first one, and export undoes import. SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static void assert_written(const struct rig *rig)
 {
-    const struct buffer *output = &rig->tensor[rig->trial.output];
+    const struct guarded *output = &rig->tensor[rig->trial.output];
     const uint32_t *word = (const uint32_t *)output->data;
     for (size_t i = 0; i < output->bytes / sizeof *word; i++)
         if (word[i] == UINT32_MAX)
@@ -16,14 +15,13 @@ static void assert_written(const struct rig *rig)
 }
 
 /* Three runs: on poison, on the output and the scratch of the first, and on other dirt. */
-static bool check_runs(const struct trial *trial, const float *const plain[CONV_TENSORS])
+static bool check_runs(const struct trial *trial, float *const plain[CONV_TENSORS])
 {
     struct rig rig;
     if (rig_open(&rig, trial))
         return false;
-    const struct buffer *output = &rig.tensor[trial->output];
-    char *first = malloc(output->bytes);
-    assert_non_null(first);
+    const struct guarded *output = &rig.tensor[trial->output];
+    char *first = take(output->bytes);
     rig_import(&rig, plain);
     rig_poison(&rig);
     rig_run(&rig);
@@ -37,58 +35,48 @@ static bool check_runs(const struct trial *trial, const float *const plain[CONV_
     rig_run(&rig);
     if (memcmp(first, output->data, output->bytes))
         trial_fail(trial, "depends on what was in its output or scratch before");
-    free(first);
     rig_close(&rig);
     return true;
 }
 
-/* Each tensor, the output too, to its native layout and back. */
-static void check_layouts(const struct trial *trial, const float *const plain[CONV_TENSORS])
+static bool check_memory(const struct trial *trial, float *const plain[CONV_TENSORS])
 {
-    if (!trial->impl->import || !trial->impl->export)
-        return;
+    struct trial at_start = *trial;
+    at_start.side = AT_START;
+    return check_runs(trial, plain) && check_runs(&at_start, plain);
+}
+
+/* Each tensor, the output too, to its native layout and back. */
+static bool check_layouts(const struct trial *trial, float *const plain[CONV_TENSORS])
+{
     struct rig rig;
-    assert_null(rig_open(&rig, trial));
+    if (!trial->impl->import || rig_open(&rig, trial))
+        return false;
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
         const size_t bytes = conv_elements(&trial->problem, t) * sizeof(float);
-        float *native = (float *)rig.tensor[t].data, *back = malloc(bytes);
-        assert_non_null(back);
+        float *native = (float *)rig.tensor[t].data, *back = take(bytes);
         memset(native, 0xFF, rig.tensor[t].bytes);
         memset(back, 0xFF, bytes);
         trial->impl->import(&rig.plan, t, plain[t], native);
         trial->impl->export(&rig.plan, t, native, back);
         if (memcmp(back, plain[t], bytes))
             trial_fail(trial, "tensor %d does not come back from its native layout", (int)t);
-        free(back);
     }
     rig_close(&rig);
+    return true;
 }
 
 static void test_memory(void **state)
 {
-    const struct subject *s = *state;
-    const int count = test_count(60);
-    struct random random = {test_seed() + 1};
-    int ran = 0;
-    for (int i = 0; i < count; i++) {
-        struct trial trial = {s->impl, problem_random(&random), s->output, 1 + i % 3, s->isa, AT_END};
-        float *plain[CONV_TENSORS];
-        for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-            plain[t] = data_reals(&random, conv_elements(&trial.problem, t));
-        const float *const inputs[CONV_TENSORS] = {plain[0], plain[1], plain[2]};
-        if (check_runs(&trial, inputs)) {
-            trial.side = AT_START;
-            check_runs(&trial, inputs);
-            check_layouts(&trial, inputs);
-            ran++;
-        }
-        for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-            free(plain[t]);
-    }
-    subject_finish(s, ran, count);
+    subject_check(*state, check_memory, 60, 1);
+}
+
+static void test_layouts(void **state)
+{
+    subject_check(*state, check_layouts, 30, 1);
 }
 
 int main(void)
 {
-    return run_over_registry("memory", test_memory, true);
+    return run_over_registry("memory", test_memory, true) + run_over_registry("layouts", test_layouts, false);
 }

@@ -3,7 +3,6 @@
 #include "support.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void test_names(void **state)
@@ -39,13 +38,17 @@ static void test_refusals(void **state)
 {
     const struct subject *s = *state;
     const int count = test_count(200);
-    struct random random = {test_seed() + 3};
+    uint64_t random = test_seed();
     int ran = 0;
     char copy[256] = "";
     const char *last = NULL;
     struct trial refused = {.impl = s->impl};
     for (int i = 0; i < count; i++) {
-        const struct trial trial = {s->impl, problem_random(&random), s->output, 2, s->isa, AT_END};
+        const struct trial trial = {.impl = s->impl,
+                                    .problem = problem_random(&random),
+                                    .output = s->output,
+                                    .threads = 2,
+                                    .isa = s->isa};
         const char *reason = s->impl->refuse ? s->impl->refuse(&trial.problem, trial.output) : NULL;
         if (reason) {
             strncpy(copy, reason, sizeof copy - 1);

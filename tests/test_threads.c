@@ -1,63 +1,82 @@
-/* The number of threads changes no result beyond rounding, repeated runs are equal to the bit, and so is the
- * same plan run by two threads of control at once. SPDX-License-Identifier: Apache-2.0 */
+/* The number of threads changes no result beyond rounding, runs of one plan are equal to the bit, and plans do not
+ * disturb each other. SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-/* Runs twice with the same thread count; the second result stays in `result`. */
-static bool run_twice(const struct trial *trial, const float *const plain[CONV_TENSORS], float *result)
+/* The result of a fresh run of a rig that holds its inputs. */
+static float *run_again(struct rig *rig)
 {
-    const size_t bytes = conv_elements(&trial->problem, trial->output) * sizeof *result;
-    float *first = malloc(bytes);
-    assert_non_null(first);
-    bool ran = trial_run(trial, plain, first) && trial_run(trial, plain, result);
-    if (ran && memcmp(first, result, bytes))
-        trial_fail(trial, "two runs differ");
-    free(first);
+    float *result = take(conv_elements(&rig->trial.problem, rig->trial.output) * sizeof *result);
+    rig_poison(rig);
+    rig_run(rig);
+    rig_export(rig, result);
+    return result;
+}
+
+static void assert_same_run(const struct trial *trial, const float *first, const float *second)
+{
+    if (memcmp(first, second, conv_elements(&trial->problem, trial->output) * sizeof *first))
+        trial_fail(trial, "two runs of one plan differ");
+}
+
+static bool check_threads(const struct trial *given, float *const plain[CONV_TENSORS])
+{
+    static const int teams[] = {1, 2, 3, 5};
+    struct conv_element *truth = truth_of(&given->problem, given->output, plain);
+    bool ran = true;
+    for (size_t i = 0; ran && i < sizeof teams / sizeof *teams; i++) {
+        struct trial trial = *given;
+        trial.threads = teams[i];
+        struct rig rig;
+        ran = !rig_open(&rig, &trial);
+        if (ran) {
+            rig_import(&rig, plain);
+            float *first = run_again(&rig), *second = run_again(&rig);
+            assert_agrees(&trial, first, truth);
+            assert_same_run(&trial, first, second);
+            rig_close(&rig);
+        }
+    }
     return ran;
 }
 
-static bool check_data(struct trial trial, const float *const plain[CONV_TENSORS], bool exact)
+/* A plan that is made and run between two runs of another must not change it: nothing is static across problems. */
+static bool check_interleaved(const struct trial *trial, float *const plain[CONV_TENSORS])
 {
-    static const int teams[] = {1, 2, 3, 5};
-    struct conv_element *truth = truth_of(&trial.problem, trial.output, plain);
-    float *result = malloc(conv_elements(&trial.problem, trial.output) * sizeof *result);
-    bool ran = true;
-    for (size_t i = 0; ran && i < sizeof teams / sizeof *teams; i++) {
-        trial.threads = teams[i];
-        ran = run_twice(&trial, plain, result);
-        if (ran)
-            assert_agrees(&trial, result, truth, exact);
+    uint64_t random = conv_elements(&trial->problem, trial->output);
+    struct example other = example_random(&random, FILL_REAL, 1);
+    struct trial other_trial = *trial;
+    other_trial.problem = other.problem;
+    struct rig rig, other_rig;
+    bool ran = !rig_open(&rig, trial);
+    if (ran) {
+        rig_import(&rig, plain);
+        float *first = run_again(&rig);
+        if (!rig_open(&other_rig, &other_trial)) {
+            rig_import(&other_rig, other.plain);
+            run_again(&other_rig);
+            rig_close(&other_rig);
+        }
+        float *second = run_again(&rig);
+        assert_same_run(trial, first, second);
+        rig_close(&rig);
     }
-    free(result);
-    free(truth);
     return ran;
 }
 
 static void test_threads(void **state)
 {
-    const struct subject *s = *state;
-    const int count = test_count(60);
-    struct random random = {test_seed() + 2};
-    int ran = 0;
-    for (int i = 0; i < count; i++) {
-        struct trial trial = {
-            .impl = s->impl, .problem = problem_random(&random), .output = s->output, .isa = s->isa};
-        float *plain[CONV_TENSORS];
-        for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
-            size_t n = conv_elements(&trial.problem, t);
-            plain[t] =
-                i % 2 ? data_reals(&random, n) : data_integers(&random, n, exact_limit(&trial.problem, 1));
-        }
-        ran += check_data(trial, (const float *const *)plain, i % 2 == 0 && s->impl->exact);
-        for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-            free(plain[t]);
-    }
-    subject_finish(s, ran, count);
+    subject_check(*state, check_threads, 60, 1);
+}
+
+static void test_interleaved(void **state)
+{
+    subject_check(*state, check_interleaved, 30, 1);
 }
 
 int main(void)
 {
-    return run_over_registry("threads", test_threads, false);
+    return run_over_registry("threads", test_threads, false) +
+           run_over_registry("interleaved", test_interleaved, false);
 }
