@@ -5,6 +5,7 @@
 #include <string.h>
 
 extern const struct conv_impl reference_impl;
+extern const struct conv_impl direct_impl;
 extern const struct conv_impl explicit_dense_impl, explicit_csr_impl;
 extern const struct conv_impl im2col_impl, im2col_blas_impl;
 extern const struct conv_impl winograd_f2_impl, winograd_f4_impl, winograd_f6_impl;
@@ -14,6 +15,7 @@ extern const struct conv_impl onednn_impl, onednn_plain_impl, onednn_winograd_im
 /* clang-format off */
 const struct conv_impl *const conv_impls[] = {
     &reference_impl,
+    &direct_impl,
     &explicit_dense_impl,
     &explicit_csr_impl,
     &im2col_impl,

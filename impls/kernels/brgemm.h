@@ -40,9 +40,10 @@ typedef void brgemm_fn(const struct brgemm_shape *shape, int segments, const str
 /* A kernel and its block sizes travel together. */
 struct brgemm_kernel {
     brgemm_fn *run;
-    int vlen;    /* floats per vector */
-    int rows;    /* rows of the largest register tile: multiples of it are the most efficient */
-    int vectors; /* vectors across the register tile; the tile is vectors * vlen wide */
+    int vlen;            /* floats per vector */
+    int rows;            /* rows of the largest register tile: multiples of it are the most efficient */
+    int vectors;         /* vectors across the register tile; the tile is vectors * vlen wide */
+    void (*fence)(void); /* orders streamed stores before later ones: once a thread, after its last call */
 };
 
 /* The kernel for an instruction set. */

@@ -149,4 +149,9 @@ static void run(const struct brgemm_shape *s, int segments, const struct brgemm_
                                     count - tall);
 }
 
-const struct brgemm_kernel ISA_NAME(brgemm_kernel) = {run, VLEN, ROWS, VECTORS};
+static void fence(void)
+{
+    vec_stream_fence();
+}
+
+const struct brgemm_kernel ISA_NAME(brgemm_kernel) = {run, VLEN, ROWS, VECTORS, fence};

@@ -1,0 +1,284 @@
+/* The weight gradient: dw(oc, ic, tap) is a matrix product whose reduction runs over pixels,
+ *
+ *     A[i][k] = src channel i (of all horizontal taps, where they are one piece of memory) at pixel k,
+ *     B[k][j] = dst channel j at pixel k,
+ *
+ * so the register kernel takes it as it is, one call a (input block, output panel, tap) and group of strips. A task
+ * is a block of dw that stays in the level-2 cache while all strips go by. Threads share (task, strips) evenly: a
+ * thread that begins in the middle of a task sums into a block of its own, which is added at the end.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "direct.h"
+
+#include <omp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { B = LAYOUT_BLOCK };
+
+/* Pixels that one call reduces over: enough to hide the 16 x 16 additions to dw behind 16 steps a pixel, few enough
+ * for both operands (64 bytes a pixel each) to stay in 32 KB. */
+enum { PIXELS = 196 };
+
+struct gradient {
+    struct native native;
+    const struct brgemm_kernel *kernel;
+    struct axis y, x;
+    struct strip strip;
+    int threads;
+    bool fused;   /* horizontal taps and channels together are the rows of A */
+    int together; /* images in a call */
+    int ibs, obs; /* input and output blocks of a task */
+    int ic_tasks, oc_tasks;
+    long tasks, units;                  /* units: groups of strips in a task */
+    size_t copy_floats;                 /* of a strip */
+    size_t segments;                    /* of a vertical tap, at most */
+    size_t task_floats, scratch_floats; /* of a block of dw; of a thread */
+};
+
+/* One vertical tap's reduction over the strips at hand. */
+struct reduction {
+    int depth, count;
+    struct brgemm_segment *segment;
+};
+
+struct task {
+    int group, ib, ob, ibs, obs; /* first blocks, and how many */
+};
+
+static struct task task_at(const struct gradient *g, long n)
+{
+    const int ib = (int)(n % g->ic_tasks) * g->ibs, ob = (int)(n / g->ic_tasks % g->oc_tasks) * g->obs;
+    const int ibs = g->native.src.blocks - ib, obs = g->native.dst.blocks - ob;
+    return (struct task){(int)(n / g->ic_tasks / g->oc_tasks), ib, ob, ibs < g->ibs ? ibs : g->ibs,
+                         obs < g->obs ? obs : g->obs};
+}
+
+static ptrdiff_t floats(const struct activation *a)
+{
+    return (ptrdiff_t)a->blocks * a->h * a->w * a->block;
+}
+
+/* Which segments tap ty reduces over: rows y0 and on of `images` images, as far as they are inside. */
+static void reduce_rows(const struct gradient *g, int ty, int y0, int images, ptrdiff_t a_image,
+                        struct reduction *r)
+{
+    const struct activation *dst = &g->native.dst;
+    const ptrdiff_t b_image = floats(dst) * g->native.problem.g;
+    const int end = y0 + g->strip.rows < g->y.n ? y0 + g->strip.rows : g->y.n;
+    int first = y0, last = end;
+    while (first < last && first * g->y.in_step + g->y.tap[ty].in < 0)
+        first++;
+    while (last > first && (last - 1) * g->y.in_step + g->y.tap[ty].in >= g->native.src.h)
+        last--;
+    const int step = g->strip.merged ? last - first : 1;
+    r->depth = step * g->x.n;
+    r->count = 0;
+    for (int image = 0; image < images; image++)
+        for (int y = first; y < last; y += step)
+            r->segment[r->count++] =
+                (struct brgemm_segment){image * a_image + (y - y0) * g->strip.row,
+                                        image * b_image + ((ptrdiff_t)y * dst->w) * dst->block};
+}
+
+/* Adds a group of strips to the task's block of dw: block (o, i) begins at dw + o * oc_pitch + i * wei block. */
+static void add_unit(const struct gradient *g, const struct task *task, const struct reduction *r,
+                     const float *a, const float *b, float *dw, ptrdiff_t oc_pitch)
+{
+    const struct conv_problem *q = &g->native.problem;
+    const struct activation *src = &g->native.src, *dst = &g->native.dst;
+    const int vlen = g->kernel->vlen, width = g->kernel->vectors * vlen / B;
+    const int columns = g->fused ? 1 : g->x.taps;
+    const ptrdiff_t plane = (ptrdiff_t)dst->h * dst->w * B;
+    struct brgemm_shape s = {.rows = g->fused ? g->x.taps * src->block : src->block,
+                             .a_row = 1,
+                             .a_k = g->strip.pixel,
+                             .b_k = B,
+                             .b_vec = vlen == B ? plane : vlen,
+                             .c_row = B,
+                             .c_vec = vlen == B ? oc_pitch : vlen,
+                             .accumulate = true};
+    for (int i = 0; i < task->ibs; i++)
+        for (int tx = 0; tx < columns; tx++)
+            for (int o = 0; o < task->obs; o += width)
+                for (int ty = 0; ty < g->y.taps; ty++) {
+                    s.depth = r[ty].depth;
+                    s.vectors = (task->obs - o < width ? task->obs - o : width) * B / vlen;
+                    g->kernel->run(&s, r[ty].count, r[ty].segment,
+                                   a + i * g->strip.block + strip_tap(&g->strip, &g->y, &g->x, src, ty, tx),
+                                   b + o * plane,
+                                   dw + o * oc_pitch + i * (ptrdiff_t)native_weight_block(&g->native) +
+                                       (ptrdiff_t)(g->y.tap[ty].k * q->kw + g->x.tap[tx].k) * src->block * B);
+                }
+}
+
+/* Units [first, last) of a task, into its block of dw, from zero. */
+static void run_task(const struct gradient *g, const struct task *task, long first, long last,
+                     float *const tensor[CONV_TENSORS], float *scratch, float *dw, ptrdiff_t oc_pitch)
+{
+    const struct conv_problem *q = &g->native.problem;
+    struct activation part = g->native.src; /* the input blocks of the task */
+    part.blocks = task->ibs;
+    const ptrdiff_t src_image = floats(&g->native.src) * q->g, dst_image = floats(&g->native.dst) * q->g;
+    const int strips = (g->y.n + g->strip.rows - 1) / g->strip.rows;
+    struct reduction r[g->y.taps];
+    for (int ty = 0; ty < g->y.taps; ty++)
+        r[ty].segment = (struct brgemm_segment *)scratch + ty * g->segments;
+    float *copies = scratch + g->y.taps * g->segments * sizeof(struct brgemm_segment) / sizeof(float);
+    for (int o = 0; o < task->obs; o++)
+        memset(dw + o * oc_pitch, 0, task->ibs * native_weight_block(&g->native) * sizeof(float));
+    for (long unit = first; unit < last; unit++) {
+        const int image = (int)(unit / strips) * g->together, y0 = (int)(unit % strips) * g->strip.rows;
+        const int images = q->mb - image < g->together ? q->mb - image : g->together;
+        const float *src = tensor[CONV_SRC] + image * src_image + task->group * floats(&g->native.src) +
+                           (ptrdiff_t)task->ib * part.h * part.w * part.block;
+        const float *a = src;
+        for (int n = 0; n < images; n++) {
+            const float *opened = strip_open(&g->strip, &g->y, &g->x, &part, src + n * src_image, y0,
+                                             copies + n * g->copy_floats);
+            if (n == 0)
+                a = opened;
+        }
+        for (int ty = 0; ty < g->y.taps; ty++)
+            reduce_rows(g, ty, y0, images, g->strip.kind == DIRECT ? src_image : (ptrdiff_t)g->copy_floats,
+                        &r[ty]);
+        add_unit(g, task, r, a,
+                 tensor[CONV_DST] + image * dst_image + task->group * floats(&g->native.dst) +
+                     (ptrdiff_t)task->ob * g->native.dst.h * g->native.dst.w * B,
+                 dw, oc_pitch);
+    }
+}
+
+static float *task_weights(const struct gradient *g, const struct task *task, float *weights)
+{
+    const struct activation *src = &g->native.src, *dst = &g->native.dst;
+    return weights + (((size_t)task->group * dst->blocks + task->ob) * src->blocks + task->ib) *
+                         native_weight_block(&g->native);
+}
+
+/* Adds what thread t summed into its own block, where it began in the middle of a task. */
+static void add_partial(const struct gradient *g, long begin, const float *partial, float *weights)
+{
+    const struct task task = task_at(g, begin / g->units);
+    const size_t block = native_weight_block(&g->native);
+    float *dw = task_weights(g, &task, weights);
+#pragma omp for collapse(2)
+    for (int o = 0; o < task.obs; o++)
+        for (int i = 0; i < task.ibs; i++) {
+            float *to = dw + ((size_t)o * g->native.src.blocks + i) * block;
+            const float *from = partial + ((size_t)o * task.ibs + i) * block;
+            for (size_t n = 0; n < block; n++)
+                to[n] += from[n];
+        }
+}
+
+static void run(const void *state, float *const tensor[CONV_TENSORS], float *scratch)
+{
+    const struct gradient *g = state;
+    const ptrdiff_t block = (ptrdiff_t)native_weight_block(&g->native);
+    const size_t own = g->scratch_floats - g->task_floats; /* of a thread, then its block of dw */
+    float *weights = tensor[CONV_WEI];
+#pragma omp parallel num_threads(g->threads)
+    {
+        const int t = omp_get_thread_num(), threads = omp_get_num_threads();
+        const long total = g->tasks * g->units, end = total * (t + 1) / threads;
+        float *mine = scratch + t * g->scratch_floats;
+        for (long at = total * t / threads, next; at < end; at = next) {
+            const long first = at % g->units, left = g->units - first;
+            next = at + (left < end - at ? left : end - at);
+            const struct task task = task_at(g, at / g->units);
+            if (first == 0)
+                run_task(g, &task, 0, next - at, tensor, mine, task_weights(g, &task, weights),
+                         g->native.src.blocks * block);
+            else
+                run_task(g, &task, first, first + next - at, tensor, mine, mine + own, task.ibs * block);
+        }
+#pragma omp barrier
+        for (int other = 1; other < threads; other++) {
+            const long begin = total * other / threads;
+            if (begin % g->units && begin < total * (other + 1) / threads)
+                add_partial(g, begin, scratch + other * g->scratch_floats + own, weights);
+        }
+    }
+    native_mask(&g->native, weights, g->threads);
+}
+
+static void destroy(void *state)
+{
+    struct gradient *g = state;
+    free(g->y.tap);
+    free(g->x.tap);
+    free(g);
+}
+
+/* Blocks of dw of a task: all, or halves of them until they fit half of the level-2 cache. More output than input
+ * blocks, because the copied strips of the input are read once for every output block. */
+static void cut_tasks(struct gradient *g)
+{
+    const struct native *n = &g->native;
+    const int width = g->kernel->vectors * g->kernel->vlen / B;
+    g->obs = n->dst.blocks;
+    g->ibs = n->src.blocks;
+    while (sizeof(float) * g->obs * g->ibs * native_weight_block(n) > cache_bytes() / 2) {
+        if (g->ibs > 1 && 2 * g->ibs > g->obs)
+            g->ibs = (g->ibs + 1) / 2;
+        else if (g->obs > width)
+            g->obs = (g->obs / 2 + width - 1) / width * width;
+        else if (g->ibs > 1)
+            g->ibs = (g->ibs + 1) / 2;
+        else
+            break;
+    }
+    g->ic_tasks = (n->src.blocks + g->ibs - 1) / g->ibs;
+    g->oc_tasks = (n->dst.blocks + g->obs - 1) / g->obs;
+    g->tasks = (long)n->problem.g * g->ic_tasks * g->oc_tasks;
+    g->task_floats = (size_t)g->obs * g->ibs * native_weight_block(n);
+}
+
+static void cut_units(struct gradient *g)
+{
+    const struct conv_problem *q = &g->native.problem;
+    struct activation part = g->native.src;
+    part.blocks = g->ibs;
+    const int rows = q->ow < PIXELS ? PIXELS / q->ow : 1, strips = (q->oh + rows - 1) / rows;
+    g->strip = strip_make(&g->y, &g->x, &part, true, (q->oh + strips - 1) / strips, SIZE_MAX);
+    g->fused = g->strip.kind != NARROW;
+    for (int t = 1; t < g->x.taps; t++)
+        g->fused = g->fused && g->x.tap[t].in == g->x.tap[0].in + t;
+    g->together = strips > 1 ? 1 : PIXELS / (q->oh * q->ow);
+    g->together = g->together < 1 ? 1 : g->together < q->mb ? g->together : q->mb;
+    g->units = (long)strips * ((q->mb + g->together - 1) / g->together);
+    g->copy_floats = g->strip.floats;
+    g->segments = (size_t)g->together * g->strip.rows;
+    g->scratch_floats = g->y.taps * g->segments * sizeof(struct brgemm_segment) / sizeof(float) +
+                        g->together * g->copy_floats + g->task_floats;
+}
+
+static const char *plan(struct conv_plan *plan, const struct native *native, void **state)
+{
+    struct gradient *g = calloc(1, sizeof *g);
+    if (!g)
+        return "out of memory";
+    g->native = *native;
+    g->kernel = brgemm_kernel(plan->isa);
+    g->threads = plan->threads;
+    const struct conv_problem *q = &native->problem;
+    const struct extent h = {q->ih, q->oh, q->kh, q->sh, q->ph, q->dh + 1};
+    const struct extent w = {q->iw, q->ow, q->kw, q->sw, q->pw, q->dw + 1};
+    if (!axis_make(&g->y, &h, CONV_WEI, 0) || !axis_make(&g->x, &w, CONV_WEI, 0)) {
+        destroy(g);
+        return "out of memory";
+    }
+    cut_tasks(g);
+    cut_units(g);
+    plan->scratch_bytes = sizeof(float) * g->scratch_floats * (size_t)g->threads;
+    static const char *const kinds[] = {"direct", "wide", "narrow"};
+    snprintf(plan->detail, sizeof plan->detail, "brgemm %s strips of %d rows, %ld tasks",
+             kinds[g->strip.kind], g->strip.rows, g->tasks);
+    *state = g;
+    return NULL;
+}
+
+const struct engine gradient_engine = {plan, run, destroy};
