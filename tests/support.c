@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { BYTES_LIMIT = 64 << 20, HANG_SECONDS = 300, ALIGNMENT = 64, CANARY = 0xFF, DIRT = 0xA5, NANS = 0xFF };
+enum { BYTES_LIMIT = 16 << 20, HANG_SECONDS = 300, ALIGNMENT = 64, CANARY = 0xFF, DIRT = 0xA5, NANS = 0xFF };
 
 const char RIG_TOO_LARGE[] = "needs more memory than a test gives";
 
@@ -46,7 +46,7 @@ static void watch(const struct trial *trial)
     alarm(HANG_SECONDS);
 }
 
-static struct guarded guarded_make(size_t bytes, enum side side)
+struct guarded guarded_make(size_t bytes, enum side side)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (bytes + page - 1) / page * page;
     struct guarded b = {.map_bytes = body + 2 * page, .bytes = bytes};
@@ -59,7 +59,7 @@ static struct guarded guarded_make(size_t bytes, enum side side)
     return b;
 }
 
-static bool guarded_intact(const struct guarded *b)
+bool guarded_intact(const struct guarded *b)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const char *end = b->map + b->map_bytes - page;
@@ -67,6 +67,11 @@ static bool guarded_intact(const struct guarded *b)
         if ((c < b->data || c >= b->data + b->bytes) && *c != (char)CANARY)
             return false;
     return true;
+}
+
+void guarded_free(struct guarded *b)
+{
+    munmap(b->map, b->map_bytes);
 }
 
 const char *rig_open(struct rig *rig, const struct trial *trial)
@@ -150,8 +155,8 @@ void rig_export(const struct rig *rig, float *plain)
 void rig_close(struct rig *rig)
 {
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-        munmap(rig->tensor[t].map, rig->tensor[t].map_bytes);
-    munmap(rig->scratch.map, rig->scratch.map_bytes);
+        guarded_free(&rig->tensor[t]);
+    guarded_free(&rig->scratch);
     conv_plan_destroy(rig->trial.impl, &rig->plan);
     alarm(0);
 }

@@ -36,6 +36,9 @@ struct guarded {
     char *map, *data;
     size_t map_bytes, bytes;
 };
+struct guarded guarded_make(size_t bytes, enum side side);
+bool guarded_intact(const struct guarded *memory);
+void guarded_free(struct guarded *memory);
 
 /* A trial's plan with its native tensors and scratch. */
 struct rig {
@@ -44,7 +47,7 @@ struct rig {
     struct guarded tensor[CONV_TENSORS], scratch;
 };
 
-/* What rig_open says to a plan of more than 64 MB (an explicit matrix may need that). */
+/* What rig_open says to a plan of more than 16 MB (an explicit matrix may need that). */
 extern const char RIG_TOO_LARGE[];
 
 /* Plans and allocates. Returns NULL, or the reason why the implementation cannot. From here to rig_close a crash or a hang prints the trial. */
