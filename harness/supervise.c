@@ -266,8 +266,7 @@ static void blame(struct supervisor *s, bool in_time, int wait_status)
 static void run_workers(struct supervisor *s)
 {
     const int groups = s->study->layer_count * s->study->output_count;
-    s->task.group = 0;
-    s->task.done[0] = '\0';
+    reset_done(s);
     do {
         int wait_status = 0;
         if (!start_worker(s)) {
@@ -275,6 +274,7 @@ static void run_workers(struct supervisor *s)
             return;
         }
         const bool in_time = watch(s);
+        s->task.ceiling = 0;
         close(s->pipe);
         while (waitpid(s->pid, &wait_status, 0) < 0 && errno == EINTR)
             ;
@@ -294,7 +294,10 @@ static void run_all(struct supervisor *s)
     const struct study *study = s->study;
     for (int rep = 0; rep < study->repetitions; rep++)
         for (int t = 0; t < study->thread_count && !stop_signal && !s->broken; t++) {
-            s->task = (struct assignment){.rep = rep, .thread_index = t, .deadline = s->deadline};
+            s->task = (struct assignment){.rep = rep,
+                                          .thread_index = t,
+                                          .ceiling = rep == 0 && !study->check_only,
+                                          .deadline = s->deadline};
             run_workers(s);
         }
 }

@@ -15,15 +15,15 @@
 
 int assignment_print(const struct assignment *a, char *text, size_t size)
 {
-    return snprintf(text, size, "%d,%d,%d,%d,%d,%.3f,%s", a->rep, a->thread_index, a->group, a->pipe, a->page,
-                    a->deadline, a->done);
+    return snprintf(text, size, "%d,%d,%d,%d,%d,%d,%.3f,%s", a->rep, a->thread_index, a->group, a->ceiling,
+                    a->pipe, a->page, a->deadline, a->done);
 }
 
 bool assignment_parse(struct assignment *a, const char *text)
 {
     *a = (struct assignment){0};
-    return sscanf(text, "%d,%d,%d,%d,%d,%lf,%255[01]", &a->rep, &a->thread_index, &a->group, &a->pipe,
-                  &a->page, &a->deadline, a->done) >= 6;
+    return sscanf(text, "%d,%d,%d,%d,%d,%d,%lf,%255[01]", &a->rep, &a->thread_index, &a->group, &a->ceiling,
+                  &a->pipe, &a->page, &a->deadline, a->done) >= 7; /* no implementations, no flags */
 }
 
 struct worker {
@@ -154,7 +154,7 @@ int study_work(const struct study *study, const char *argument)
         perror("tripass: worker");
         return 2;
     }
-    if (a->group == 0 && !a->done[0]) { /* else a worker before this one has done it */
+    if (a->ceiling) {
         struct ceiling ceiling;
         ceiling_measure(&ceiling, study->threads[a->thread_index], topology.cache_bytes);
         ceiling.pinned = topology_pinned(&topology, ceiling.threads);

@@ -1,0 +1,147 @@
+/* Rows: what is written can be read back, field for field. SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "record.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* RFC 4180, read by its grammar: cuts `line` into fields in place and returns how many. */
+static int parse(char *line, char *fields[], int most)
+{
+    int count = 0;
+    for (char *in = line;;) {
+        char *out = in;
+        assert_true(count < most);
+        fields[count++] = out;
+        if (*in == '"') {
+            for (in++; *in != '"' || in[1] == '"'; in++) {
+                assert_true(*in);
+                in += *in == '"';
+                *out++ = *in;
+            }
+            in++;
+        } else {
+            while (*in && *in != ',' && *in != '\n')
+                *out++ = *in++;
+        }
+        const char end = *in;
+        *out = '\0';
+        if (end != ',')
+            return count;
+        in++;
+    }
+}
+
+static void fields_survive(void **state)
+{
+    static const char *const texts[] = {"plain",      "",         "a,b", "say \"no\"", "\"",
+                                        "line\nfeed", " spaces ", "\r",  "\",\""};
+    enum { FIELDS = sizeof texts / sizeof *texts };
+    char *line, *fields[FIELDS];
+    size_t bytes;
+    (void)state;
+    FILE *file = open_memstream(&line, &bytes);
+    for (int i = 0; i < FIELDS; i++) {
+        if (i)
+            putc(',', file);
+        csv_field(file, texts[i]);
+    }
+    putc('\n', file);
+    fclose(file);
+    assert_int_equal(parse(line, fields, FIELDS), FIELDS);
+    for (int i = 0; i < FIELDS; i++)
+        assert_string_equal(fields[i], texts[i]);
+    free(line);
+}
+
+static const char *never(struct conv_plan *plan)
+{
+    (void)plan;
+    return "never";
+}
+
+/* The columns that others rely on, by name: issue by issue only more may come. */
+static void points(void **state)
+{
+    static const char required[] =
+        "impl family pass problem name mult g mb ic ih iw oc oh ow kh kw sh sw ph pw dh dw threads rep isa "
+        "cache status "
+        "reason detail err_reference err_onednn tolerance n t_min_s t_median_s t_lo_s t_hi_s t_import_s "
+        "t_export_s "
+        "t_sgd_s gflops pct_peak flop flop_valid native_bytes scratch_bytes pinned";
+    const struct conv_impl impl = {.name = "some", .family = "test", .plan = never};
+    const struct layer layer = {{1, 8, 64, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 0, 0}, "res2,\"b\"", 3};
+    const struct study study = {.isa = ISA_AVX2, .seed = UINT64_MAX};
+    char *text, *names[80], *values[80];
+    size_t bytes;
+    (void)state;
+    struct point point = point_of(&study, &layer, CONV_WEI, &impl);
+    point.time.median = 0.00123456789012;
+    point.native_bytes = 12345678901;
+    point.rep = 2;
+    point_set_status(&point, STATUS_FAIL, "%d of %d", 1, 2);
+    FILE *file = open_memstream(&text, &bytes);
+    point_print_header(file);
+    fflush(file);
+    const size_t header = bytes;
+    point_print(file, &point);
+    fclose(file);
+    char *line = strdup(text + header);
+    text[header] = '\0';
+    const int columns = parse(text, names, 80);
+    assert_int_equal(parse(line, values, 80), columns);
+
+    static const char *const expected[][2] = {
+        {"impl", "some"},
+        {"pass", "upd"},
+        {"name", "res2,\"b\""},
+        {"mult", "3"},
+        {"ic", "64"},
+        {"dw", "0"},
+        {"rep", "2"},
+        {"isa", "avx2"},
+        {"cache", "warm"},
+        {"status", "FAIL"},
+        {"reason", "1 of 2"},
+        {"err_reference", ""},
+        {"t_lo_s", ""},
+        {"t_median_s", "0.00123456789"},
+        {"native_bytes", "12345678901"},
+        {"flop", "1849688064"},
+        {"pinned", ""},
+        {"seed", "18446744073709551615"},
+        {"problem", "mb8ic64ih56oc64oh56kh3ph1"},
+    };
+    for (size_t e = 0; e < sizeof expected / sizeof *expected; e++) {
+        int found = 0;
+        for (int i = 0; i < columns; i++)
+            if (!strcmp(names[i], expected[e][0])) {
+                assert_string_equal(values[i], expected[e][1]);
+                found++;
+            }
+        assert_int_equal(found, 1);
+    }
+    char *wanted = strdup(required);
+    for (char *name = strtok(wanted, " "); name; name = strtok(NULL, " ")) {
+        int found = 0;
+        for (int i = 0; i < columns; i++)
+            found += !strcmp(names[i], name);
+        assert_int_equal(found, 1);
+    }
+    free(wanted);
+    free(line);
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(fields_survive), cmocka_unit_test(points)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

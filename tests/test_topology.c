@@ -1,0 +1,240 @@
+/* Places, limits and bindings: synthetic machines, fake cgroup trees, and this machine for real.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "cgroup.h"
+#include "topology.h"
+
+#include <ftw.h>
+#include <hwloc.h>
+#include <hwloc/cpukinds.h>
+#include <math.h>
+#include <omp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+/* ---- synthetic machines ---- */
+
+static hwloc_topology_t synthetic(const char *description)
+{
+    hwloc_topology_t hwloc;
+    assert_int_equal(hwloc_topology_init(&hwloc), 0);
+    assert_int_equal(hwloc_topology_set_synthetic(hwloc, description), 0);
+    assert_int_equal(hwloc_topology_load(hwloc), 0);
+    return hwloc;
+}
+
+/* Cores chosen on a described machine of which the CPUs in `allowed` may be used; "" is all. */
+static void expect_cores(const char *description, const char *allowed, const char *expected)
+{
+    int pu[CORES_MAX];
+    char text[256] = "";
+    hwloc_topology_t hwloc = synthetic(description);
+    hwloc_bitmap_t set = hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(hwloc));
+    if (*allowed)
+        hwloc_bitmap_list_sscanf(set, allowed);
+    const int count = topology_cores(hwloc, set, pu);
+    for (int i = 0; i < count; i++)
+        sprintf(text + strlen(text), "%s%d", i ? " " : "", pu[i]);
+    assert_string_equal(text, expected);
+    hwloc_bitmap_free(set);
+    hwloc_topology_destroy(hwloc);
+}
+
+static void one_hardware_thread_a_core(void **state)
+{
+    (void)state;
+    expect_cores("pack:1 core:4 pu:1", "", "0 1 2 3");
+    expect_cores("pack:1 core:4 pu:2", "", "0 2 4 6");
+    expect_cores("pack:2 numa:1 core:2 pu:2", "", "0 2 4 6");
+    /* numbered as Linux often does: all first threads, then all second ones */
+    expect_cores("pack:2 core:2 pu:2(indexes=0,4,1,5,2,6,3,7)", "", "0 1 2 3");
+}
+
+static void only_allowed_ones(void **state)
+{
+    (void)state;
+    expect_cores("pack:1 core:4 pu:2", "1,4-5", "1 4"); /* of core 0 only its second thread */
+    expect_cores("pack:1 core:4 pu:2", "6", "6");
+    expect_cores("pack:1 core:4 pu:1", "9", "");
+}
+
+static void neighbors_share_caches(void **state)
+{
+    (void)state;
+    expect_cores("pack:1 l3:2 core:2 pu:1(indexes=0,2,1,3)", "", "0 2 1 3");
+}
+
+/* Two kinds of cores, 0-1 and 2-5, as hwloc would find them. */
+static int cores_of_hybrid(const char *first, const char *second, int pu[CORES_MAX])
+{
+    hwloc_topology_t hwloc = synthetic("pack:1 core:6 pu:1");
+    struct hwloc_info_s slow = {(char *)"CoreType", (char *)first},
+                        fast = {(char *)"CoreType", (char *)second};
+    hwloc_bitmap_t set = hwloc_bitmap_alloc();
+    hwloc_bitmap_set_range(set, 0, 1);
+    assert_int_equal(hwloc_cpukinds_register(hwloc, set, 0, 1, &slow, 0), 0);
+    hwloc_bitmap_zero(set);
+    hwloc_bitmap_set_range(set, 2, 5);
+    assert_int_equal(hwloc_cpukinds_register(hwloc, set, 1, 1, &fast, 0), 0);
+    const int count = topology_cores(hwloc, hwloc_topology_get_allowed_cpuset(hwloc), pu);
+    hwloc_bitmap_free(set);
+    hwloc_topology_destroy(hwloc);
+    return count;
+}
+
+static void hybrid_machines(void **state)
+{
+    int pu[CORES_MAX];
+    (void)state;
+    assert_int_equal(cores_of_hybrid("IntelAtom", "IntelCore", pu), 4);
+    assert_int_equal(pu[0], 2);
+    assert_int_equal(cores_of_hybrid("IntelCore", "IntelCore", pu), 6); /* favored cores, the same type */
+}
+
+/* ---- cgroups ---- */
+
+static char root[64];
+
+static int new_root(void **state)
+{
+    (void)state;
+    strcpy(root, "/tmp/test_topology.XXXXXX");
+    return mkdtemp(root) ? 0 : -1;
+}
+
+static int remove_entry(const char *path, const struct stat *stat, int flag, struct FTW *ftw)
+{
+    (void)stat;
+    (void)flag;
+    (void)ftw;
+    return remove(path);
+}
+
+static int remove_root(void **state)
+{
+    (void)state;
+    return nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static void put(const char *name, const char *text)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s%s", root, name);
+    for (char *slash = path + strlen(root) + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        mkdir(path, 0777);
+        *slash = '/';
+    }
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static void no_cgroups_no_limits(void **state)
+{
+    (void)state;
+    assert_true(isinf(cgroup_cpu_quota(root)) && isinf(cgroup_memory_left(root)));
+    put("/proc/self/cgroup", "0::/\n");
+    assert_true(isinf(cgroup_cpu_quota(root)) && isinf(cgroup_memory_left(root)));
+}
+
+static void version_2_takes_the_tightest_ancestor(void **state)
+{
+    (void)state;
+    put("/proc/self/cgroup", "0::/system.slice/job.scope\n");
+    put("/sys/fs/cgroup/system.slice/job.scope/cpu.max", "max 100000\n");
+    put("/sys/fs/cgroup/system.slice/cpu.max", "250000 100000\n");
+    assert_true(cgroup_cpu_quota(root) == 2.5);
+    put("/sys/fs/cgroup/system.slice/job.scope/cpu.max", "50000 100000\n");
+    assert_true(cgroup_cpu_quota(root) == 0.5);
+    put("/sys/fs/cgroup/system.slice/job.scope/memory.max", "max\n");
+    put("/sys/fs/cgroup/system.slice/job.scope/memory.current", "700\n");
+    put("/sys/fs/cgroup/system.slice/memory.max", "10000\n");
+    put("/sys/fs/cgroup/system.slice/memory.current", "4000\n");
+    put("/sys/fs/cgroup/system.slice/memory.stat", "anon 3000\nfile 1000\nkernel 0\n");
+    assert_true(cgroup_memory_left(root) == 7000);
+}
+
+static void version_1(void **state)
+{
+    (void)state;
+    put("/proc/self/cgroup", "5:memory:/box\n4:cpu,cpuacct:/box/job\n1:name=systemd:/\n");
+    put("/sys/fs/cgroup/cpu/box/job/cpu.cfs_quota_us", "-1\n");
+    put("/sys/fs/cgroup/cpu/box/job/cpu.cfs_period_us", "100000\n");
+    put("/sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "150000\n");
+    put("/sys/fs/cgroup/cpu/box/cpu.cfs_period_us", "100000\n");
+    assert_true(cgroup_cpu_quota(root) == 1.5);
+    put("/sys/fs/cgroup/memory/box/memory.limit_in_bytes", "5000\n");
+    put("/sys/fs/cgroup/memory/box/memory.usage_in_bytes", "3000\n");
+    put("/sys/fs/cgroup/memory/box/memory.stat", "cache 1\ntotal_cache 500\n");
+    assert_true(cgroup_memory_left(root) == 2500);
+}
+
+/* In a container /proc names a path of the host that is not mounted inside; the mount point is its own group. */
+static void container(void **state)
+{
+    (void)state;
+    put("/proc/self/cgroup", "0::/kubepods/pod7/abc\n");
+    put("/sys/fs/cgroup/cpu.max", "400000 100000\n");
+    assert_true(cgroup_cpu_quota(root) == 4);
+}
+
+static void default_threads(void **state)
+{
+    (void)state;
+    struct topology topology = {.core_count = 8, .quota = HUGE_VAL};
+    assert_int_equal(topology_default_threads(&topology), 8);
+    topology.quota = 2.5;
+    assert_int_equal(topology_default_threads(&topology), 2);
+    topology.quota = 0.5;
+    assert_int_equal(topology_default_threads(&topology), 1);
+}
+
+static void places(void **state)
+{
+    char text[32];
+    (void)state;
+    struct topology topology = {.pu = {0, 2, 13}, .core_count = 3};
+    assert_true(topology_places(&topology, text, sizeof text));
+    assert_string_equal(text, "{0},{2},{13}");
+    assert_false(topology_places(&topology, text, 8));
+}
+
+static void this_machine(void **state)
+{
+    struct topology topology;
+    (void)state;
+    assert_null(topology_load(&topology));
+    assert_true(topology.core_count >= 1 && topology.cache_bytes > 0);
+    assert_true(topology_default_threads(&topology) >= 1);
+    for (int i = 0; i < topology.core_count; i++)
+        assert_true(hwloc_bitmap_isset(topology.allowed, (unsigned)topology.pu[i]));
+    topology_free(&topology);
+}
+
+#define FAKE(f) cmocka_unit_test_setup_teardown(f, new_root, remove_root)
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_hardware_thread_a_core),
+        cmocka_unit_test(only_allowed_ones),
+        cmocka_unit_test(neighbors_share_caches),
+        cmocka_unit_test(hybrid_machines),
+        FAKE(no_cgroups_no_limits),
+        FAKE(version_2_takes_the_tightest_ancestor),
+        FAKE(version_1),
+        FAKE(container),
+        cmocka_unit_test(default_threads),
+        cmocka_unit_test(places),
+        cmocka_unit_test(this_machine),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
