@@ -19,8 +19,9 @@ static void set_defaults(struct options *options, int command)
 }
 
 /* Thread counts are checked against the machine, or chosen by it. */
-static void settle_threads(struct study *study)
+static void settle_threads(struct options *options)
 {
+    struct study *study = &options->study;
     struct topology *topology = must_allocate(NULL, 1, sizeof *topology);
     const char *reason = topology_load(topology);
     if (reason)
@@ -29,6 +30,11 @@ static void settle_threads(struct study *study)
         if (study->threads[i] > topology->core_count)
             usage_error("--threads=%d: more than the cores that this process may use; try --threads=%d",
                         study->threads[i], topology->core_count);
+    for (int i = 0; i < study->thread_count && !options->worker; i++)
+        if (study->threads[i] > topology->quota)
+            fprintf(stderr,
+                    "tripass: --threads=%d: the CPU quota is %.3g, so they will stand still at times\n",
+                    study->threads[i], topology->quota);
     if (!study->thread_count) {
         study->threads = must_allocate(NULL, 1, sizeof *study->threads);
         study->threads[0] = topology_default_threads(topology);
@@ -120,5 +126,5 @@ void options_parse(struct options *options, int command, int argc, char **argv)
     if (!options->study.memory_limit)
         options->study.memory_limit = memory_limit();
     if (command != COMMAND_LIST)
-        settle_threads(&options->study);
+        settle_threads(options);
 }

@@ -9,7 +9,7 @@
 #include "supervise.h"
 
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /* What the plan of a point says, as far as it comes. */
@@ -121,5 +121,12 @@ int command_run(struct options *options, int argc, char **argv)
     strftime(now, sizeof now, "tripass-out/%Y%m%d-%H%M%S", localtime(&seconds));
     if (!study->out)
         study->out = study->check_only ? "-" : now;
-    return study_run(study, argc, argv);
+    int status = study_run(study, argc, argv);
+    if (status != EXIT_BAD_USAGE && strcmp(study->out, "-"))
+        fprintf(stderr, "%s in %s; scripts/verdict.py %s tells who is fastest\n",
+                status == EXIT_ALL_GOOD      ? "results"
+                : status == EXIT_SOME_FAILED ? "results, some of them FAIL, CRASH or TIMEOUT,"
+                                             : "what was finished",
+                study->out, study->out);
+    return status;
 }
