@@ -176,7 +176,7 @@ def figures(points, summary):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\nSPDX")[0])
     parser.add_argument("directory", type=Path, help="what tripass run -o was given, or a directory above it")
     options = parser.parse_args()
     points = data.read_points([options.directory])

@@ -49,7 +49,7 @@ measure() {
 }
 measure channels 35 --ic=16:512:x2 --oc=ic mb8ic16ih28oc16kh3ph1
 measure batch 25 --mb=1:32:x2 mb1ic128ih28oc128kh3ph1
-measure resnet50 40 --mb=2 --batch=resnet50-v1.5.txt
+measure resnet50 40 --mb=2 --batch=resnet50-v1.5
 
 scripts/plot.py "$out" >/dev/null
 scripts/verdict.py "$out"

@@ -19,6 +19,7 @@ NUMBERS = SIZES + ["mult", "threads", "rep", "n", "t_min_s", "t_median_s", "t_lo
 TEXTS = ["impl", "family", "pass", "problem", "name", "isa", "cache", "status"]
 BASELINE = ["onednn", "onednn-plain"]
 REPLICATES = 1000  # bootstrap; the ends of a 95 % interval are then its 25th and 976th values
+FEWEST_CALLS = 6  # with fewer even the whole range covers a median with less than 95 %
 
 
 class DataError(Exception):
@@ -131,9 +132,10 @@ def _bootstrap(samples, impls, random):
         return pd.DataFrame(np.nanmedian(np.nanmedian(cube[rep, drawn], axis=2), axis=1), columns=impls)
 
 
-def interval(values):
-    """95 % percentile interval of bootstrapped values; (nan, nan) for a single one."""
-    if len(values) < 2:
+def interval(values, calls):
+    """95 % percentile interval of bootstrapped values, behind which stand at the least `calls` timed calls an
+    implementation. (nan, nan) where there is none: without samples, or below 6 calls, as for a median."""
+    if len(values) < 2 or calls < FEWEST_CALLS:
         return np.nan, np.nan
     return tuple(np.nanpercentile(values, [2.5, 97.5]))
 

@@ -1,9 +1,12 @@
 #!/usr/bin/python3
 """The verdict of a study: for each size and pass the fastest implementation, its effective GFLOP/s, and how many times
-faster it is than the best of onednn and onednn-plain (with "~" where the 95 % interval of that ratio holds 1).
+faster it is than the best of onednn and onednn-plain. Behind that: "~" if the 95 % interval of the ratio holds 1,
+"?" if there were too few calls for an interval.
 SPDX-License-Identifier: Apache-2.0"""
 
 import argparse
+
+import numpy as np
 
 import tripass_data as data
 
@@ -15,13 +18,15 @@ def verdict(points, times):
     theirs = points[points["impl"].isin(data.BASELINE)]
     if theirs.empty:
         return cell + "      -"
-    ratio = theirs["t_median_s"].min() / best["t_median_s"]
-    low, high = data.interval(times[list(theirs["impl"])].min(axis=1) / times[best["impl"]])
-    return cell + f" {ratio:5.2f}{'~' if low <= 1 <= high else 'x'}"
+    rival = theirs.loc[theirs["t_median_s"].idxmin()]
+    drawn = times[list(theirs["impl"])].min(axis=1) / times[best["impl"]]
+    low, high = data.interval(drawn, min(best["n"], rival["n"]))
+    mark = "?" if np.isnan(low) else "~" if low <= 1 <= high else "x"
+    return cell + f" {rival['t_median_s'] / best['t_median_s']:5.2f}{mark}"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.split("\nSPDX")[0])
     parser.add_argument("directory", nargs="+", help="what tripass run -o was given, or a directory above it")
     summary = data.summarize(data.read_points(parser.parse_args().directory))
     tables = data.replicates(summary)
@@ -37,7 +42,7 @@ def main():
                      if (points["pass"] == p).any() else " " * 29 for p in passes]
             print(f"{labels[problem]:<{width}}  {'  '.join(cells)}")
     print("\nGFLOP/s are effective (nominal operations / time). oneDNN: times faster than the best of onednn and"
-          "\nonednn-plain; ~ where the 95 % interval of that ratio holds 1, so that nothing is won.")
+          "\nonednn-plain; ~ its 95 % interval holds 1, so nothing is won; ? too few calls to say.")
 
 
 if __name__ == "__main__":

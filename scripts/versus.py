@@ -30,17 +30,20 @@ def compare(summary, tables, against):
         ours = points[~points["family"].isin(["onednn", "reference"])]
         theirs = points[points["impl"].isin(TABLES[against])]
         if len(ours) and len(theirs):
+            row["calls"] = np.inf
             for side, rivals in (("ours", ours), ("theirs", theirs)):
                 best = rivals.loc[rivals["t_median_s"].idxmin()]
                 row |= {side: best["impl"], f"t_{side}_s": best["t_median_s"],
-                        f"drawn_{side}": tables[group][list(rivals["impl"])].min(axis=1).to_numpy()}
-            row |= with_interval(row["t_theirs_s"] / row["t_ours_s"], row["drawn_theirs"] / row["drawn_ours"])
+                        f"drawn_{side}": tables[group][list(rivals["impl"])].min(axis=1).to_numpy(),
+                        "calls": min(row["calls"], best["n"])}
+            row |= with_interval(row["t_theirs_s"] / row["t_ours_s"], row["drawn_theirs"] / row["drawn_ours"],
+                                 row["calls"])
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def with_interval(ratio, drawn):
-    low, high = data.interval(drawn)
+def with_interval(ratio, drawn, calls):
+    low, high = data.interval(drawn, calls)
     return {"ratio": ratio, "lo": low, "hi": high}
 
 
@@ -52,10 +55,10 @@ def summaries(compared):
     count = f"{len(both)} of {len(compared)} layers"
     common = dict(both.iloc[0][data.SETTING + ["mb", "against", "pass"]])
     logs = [np.log(row.drawn_theirs / row.drawn_ours) for row in both.itertuples()]
-    mean = with_interval(np.exp(np.log(both["ratio"]).mean()), np.exp(sum(logs) / len(logs)))
+    mean = with_interval(np.exp(np.log(both["ratio"]).mean()), np.exp(sum(logs) / len(logs)), both["calls"].min())
     ours, theirs = ((both["mult"] * both[f"t_{side}_s"]).sum() for side in ("ours", "theirs"))
     drawn = [sum(both["mult"] * both[f"drawn_{side}"]) for side in ("ours", "theirs")]
-    total = with_interval(theirs / ours, drawn[1] / drawn[0])
+    total = with_interval(theirs / ours, drawn[1] / drawn[0], both["calls"].min())
     return [common | mean | {"layer": f"geometric mean, {count}"},
             common | total | {"layer": f"total time x mult, {count}", "mult": both["mult"].sum(), "t_ours_s": ours,
                               "t_theirs_s": theirs}]

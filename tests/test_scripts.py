@@ -125,7 +125,7 @@ class Ratios(Case):
     def test_interval_of_a_time_covers_the_order_statistics(self):
         self.write([point("direct", 1)], noise=lambda index: 1 + index)
         (times,) = data.replicates(self.summary()).values()
-        low, high = data.interval(times["direct"])
+        low, high = data.interval(times["direct"], ROUNDS)
         self.assertEqual(len(times), data.REPLICATES)
         self.assertTrue(2 <= low < 6 < high <= 10, (low, high))
 
@@ -134,6 +134,11 @@ class Ratios(Case):
         row = self.compared().iloc[0]
         self.assertEqual(row["ratio"], 2)
         self.assertTrue(np.isnan(row["lo"]) and np.isnan(row["hi"]))
+
+    def test_below_six_calls_there_is_no_interval(self):
+        for calls in (5, 6):
+            self.write([point("direct", 1, n=calls), point("onednn", 2)], noise=lambda index: 1)
+            self.assertEqual(np.isnan(self.compared().iloc[0]["lo"]), calls < 6)
 
     def test_an_implementation_with_fewer_rounds_is_still_drawn(self):
         self.write([point("direct", 1), point("onednn", 2)], noise=lambda index: 1)
