@@ -18,6 +18,7 @@ struct native {
     struct conv_problem problem; /* with merged groups */
     int merge;                   /* groups in one */
     int block;                   /* channels in a block of src: 16, or ic where that is less */
+    bool depthwise;              /* then a "group" is a block of 16 channels */
     struct activation src, dst;  /* of one group */
 };
 
@@ -29,7 +30,8 @@ void native_convert(const struct conv_plan *plan, const struct native *native, e
 /* Floats of one 16 x 16 (first layer: ic x 16) block of the weights with all its taps. */
 static inline size_t native_weight_block(const struct native *native)
 {
-    return (size_t)native->problem.kh * native->problem.kw * native->block * LAYOUT_BLOCK;
+    return (size_t)native->problem.kh * native->problem.kw * LAYOUT_BLOCK *
+           (native->depthwise ? 1 : native->block);
 }
 
 /* Zeroes what merged groups do not have. */

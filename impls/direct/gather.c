@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "direct.h"
 
-#include "kernels/dot.h"
+#include "kernels/lanes.h"
 #include "kernels/transpose.h"
 
 #include <omp.h>
@@ -41,7 +41,7 @@ struct item {
 struct gather {
     struct native native;
     const struct brgemm_kernel *kernel;
-    dot_fn *dot; /* instead of the kernel, for few output channels */
+    lanes_fn *lanes; /* instead of the kernel, for few output channels and depthwise */
     enum conv_tensor input, output;
     struct activation in, out;
     int threads, images, panels, width; /* width: output blocks in a panel */
@@ -107,9 +107,9 @@ static void compute(const struct gather *g, const struct item *item, int panel, 
         s.rows = (next - y) * f->x->n;
         const float *from = a + (y - item->y0) * f->strip.row;
         float *to = c + ((ptrdiff_t)(f->y->out + y * f->y->out_step) * out->w + f->x->out) * out->block;
-        if (g->dot)
-            g->dot(&(struct dot_shape){s.rows, out->block, s.a_row, s.c_row}, list->segments, list->segment,
-                   from, b, to);
+        if (g->lanes)
+            g->lanes(&(struct lanes_shape){s.rows, out->block, s.a_row, s.c_row}, list->segments,
+                     list->segment, from, b, to);
         else
             g->kernel->run(&s, list->segments, list->segment, from, b, to);
     }
@@ -208,7 +208,7 @@ static bool is_fused(const struct gather *g, const struct phase *f)
     for (int t = 1; t < f->x->taps; t++)
         if (f->x->tap[t].in != f->x->tap[0].in + t)
             return false;
-    return !g->dot && f->strip.kind != NARROW;
+    return !g->lanes && f->strip.kind != NARROW;
 }
 
 static bool make_list(const struct gather *g, struct phase *f, struct range taps)
@@ -231,7 +231,7 @@ static bool make_list(const struct gather *g, struct phase *f, struct range taps
                     g->transposed ? (ptrdiff_t)f->y->taps * f->x->taps : (ptrdiff_t)q->kh * q->kw;
                 list->segment[list->segments++] = (struct brgemm_segment){
                     block * f->strip.block + strip_tap(&f->strip, f->y, f->x, &g->in, ty, tx),
-                    (block * taps_of_block + tap) * g->native.block * B};
+                    (block * taps_of_block + tap) * (g->native.depthwise ? B : g->native.block * B)};
             }
     return true;
 }
@@ -375,9 +375,12 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     g->input = backward ? CONV_DST : CONV_SRC;
     g->in = backward ? native->dst : native->src;
     g->out = backward ? native->src : native->dst;
-    g->dot = backward && native->block < B ? dot_kernel(plan->isa) : NULL;
-    g->transposed = backward && !g->dot;
-    g->width = g->dot ? 1 : g->kernel->vectors * g->kernel->vlen / B;
+    if (native->depthwise)
+        g->lanes = lanes_kernel(plan->isa)->scale;
+    else if (backward && native->block < B)
+        g->lanes = lanes_kernel(plan->isa)->dot;
+    g->transposed = backward && !g->lanes;
+    g->width = g->lanes ? 1 : g->kernel->vectors * g->kernel->vlen / B;
     g->panels = (g->out.blocks + g->width - 1) / g->width;
     g->shared = is_shared(g);
     /* Outputs beyond the share of the last-level cache that a core may count on go straight to memory. */
@@ -392,8 +395,11 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     plan->scratch_bytes = (packed + copies) * sizeof(float);
     static const char *const kinds[] = {"direct", "wide", "narrow"};
     snprintf(plan->detail, sizeof plan->detail, "%s %dx%d %s strips of %d rows, by %s",
-             g->dot ? "dot" : "brgemm", g->kernel->rows, g->kernel->vectors, kinds[g->phase[0].strip.kind],
-             g->phase[0].strip.rows, g->shared ? "channels" : "pixels");
+             native->depthwise ? "depthwise"
+             : g->lanes        ? "dot"
+                               : "brgemm",
+             g->kernel->rows, g->kernel->vectors, kinds[g->phase[0].strip.kind], g->phase[0].strip.rows,
+             g->shared ? "channels" : "pixels");
     *state = g;
     return NULL;
 }

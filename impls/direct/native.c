@@ -23,11 +23,17 @@ static int best_merge(const struct conv_problem *p)
 
 struct native native_make(const struct conv_problem *p)
 {
-    struct native n = {.problem = *p, .merge = best_merge(p)};
+    struct native n = {.problem = *p, .merge = 1, .depthwise = p->g > 1 && p->ic == p->g && p->oc == p->g};
     struct conv_problem *q = &n.problem;
-    q->g /= n.merge;
+    if (n.depthwise) {
+        q->g = layout_blocks(p->ic);
+        q->ic = q->oc = q->g * B;
+    } else {
+        n.merge = best_merge(p);
+        q->g /= n.merge;
+    }
     const int ic = q->ic / q->g;
-    n.block = q->g == 1 && ic < B ? ic : B;
+    n.block = ic < B && q->g == 1 ? ic : B;
     n.src = (struct activation){(ic + n.block - 1) / n.block, n.block, q->ih, q->iw};
     n.dst = (struct activation){layout_blocks(q->oc / q->g), B, q->oh, q->ow};
     return n;
@@ -64,6 +70,20 @@ static void convert_block(const struct native *n, int group, int ob, int ib, flo
         }
 }
 
+/* [channels][taps] <-> [channels/16][taps][16] */
+static void convert_depthwise(const struct conv_problem *p, float *plain, float *blocked, bool import)
+{
+    const int taps = p->kh * p->kw;
+    for (int c = 0; c < layout_blocks(p->g) * B; c++)
+        for (int tap = 0; tap < taps; tap++) {
+            float *to = blocked + ((size_t)c / B * taps + tap) * B + c % B;
+            if (import)
+                *to = c < p->g ? plain[(size_t)c * taps + tap] : 0;
+            else if (c < p->g)
+                plain[(size_t)c * taps + tap] = *to;
+        }
+}
+
 /* [mb][channels][pixels] <-> [mb][pixels][channels] */
 static void convert_first(const struct conv_plan *plan, float *plain, float *blocked, bool import)
 {
@@ -85,7 +105,9 @@ static void convert_first(const struct conv_plan *plan, float *plain, float *blo
 void native_convert(const struct conv_plan *plan, const struct native *n, enum conv_tensor tensor,
                     float *plain, float *blocked, bool import)
 {
-    if (tensor == CONV_WEI) {
+    if (tensor == CONV_WEI && n->depthwise) {
+        convert_depthwise(&plan->problem, plain, blocked, import);
+    } else if (tensor == CONV_WEI) {
         const size_t block = native_weight_block(n);
 #pragma omp parallel for collapse(3) num_threads(plan->threads)
         for (int g = 0; g < n->problem.g; g++)
@@ -98,7 +120,10 @@ void native_convert(const struct conv_plan *plan, const struct native *n, enum c
         convert_first(plan, plain, blocked, import);
     } else {
         struct conv_plan merged = *plan;
-        merged.problem = n->problem;
+        if (n->depthwise)
+            merged.problem.g = 1;
+        else
+            merged.problem = n->problem;
         if (import)
             layout_import(&merged, tensor, plain, blocked);
         else

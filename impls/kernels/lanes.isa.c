@@ -1,0 +1,174 @@
+/* The lane kernels (see lanes.h): every multiply-add takes an operand from memory, so two loads a cycle are the
+ * limit, and the tiles share what they can. SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/lanes.h"
+#include "kernels/simd.h"
+
+enum { PARTS = LANES / VLEN }; /* vectors that hold 16 lanes */
+
+/* Accumulators of a tile: 12 of 16 registers (24 of 32 with AVX-512) leave room for both operands. */
+#if VLEN == 16
+enum { DOT_ROWS = 8, SCALE_ROWS = 16 };
+#else
+enum { DOT_ROWS = 4, SCALE_ROWS = 6 };
+#endif
+enum { DOT_COLUMNS = 3, DOT_ROWS_OF_ONE = 12, CORRELATE_TAPS = 3 };
+
+/* ---- dot ---- */
+
+SIMD float total(vec v)
+{
+    float sum[VLEN];
+    vec_store(sum, v);
+    for (int n = VLEN / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++)
+            sum[i] += sum[i + n];
+    return sum[0];
+}
+
+SIMD void dot_tile(int rows, int columns, const struct lanes_shape *s, int segments,
+                   const struct brgemm_segment *segment, const float *a, const float *b, float *c)
+{
+    const ptrdiff_t a_row = s->a_row;
+    vec sum[DOT_ROWS * DOT_COLUMNS];
+#pragma GCC unroll 24
+    for (int i = 0; i < rows * columns; i++)
+        sum[i] = vec_zero();
+    for (int t = 0; t < segments; t++)
+#pragma GCC unroll 2
+        for (int part = 0; part < PARTS; part++) {
+            const float *at = a + segment[t].a + part * VLEN, *bt = b + segment[t].b + part * VLEN;
+            vec column[DOT_COLUMNS];
+#pragma GCC unroll 3
+            for (int j = 0; j < columns; j++)
+                column[j] = vec_load(bt + j * LANES);
+#pragma GCC unroll 24
+            for (int i = 0; i < rows; i++) {
+                vec x = vec_load(at + i * a_row);
+#pragma GCC unroll 3
+                for (int j = 0; j < columns; j++)
+                    sum[i * columns + j] += x * column[j];
+            }
+        }
+#pragma GCC unroll 24
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < columns; j++)
+            c[i * s->c_row + j] = total(sum[i * columns + j]);
+}
+
+static void dot(const struct lanes_shape *s, int segments, const struct brgemm_segment *segment,
+                const float *a, const float *b, float *c)
+{
+    int j = 0;
+    for (; j + DOT_COLUMNS <= s->columns; j += DOT_COLUMNS) {
+        int i = 0;
+        for (; i + DOT_ROWS <= s->rows; i += DOT_ROWS)
+            dot_tile(DOT_ROWS, DOT_COLUMNS, s, segments, segment, a + i * s->a_row, b + j * LANES,
+                     c + i * s->c_row + j);
+        for (; i < s->rows; i++)
+            dot_tile(1, DOT_COLUMNS, s, segments, segment, a + i * s->a_row, b + j * LANES,
+                     c + i * s->c_row + j);
+    }
+    for (; j < s->columns; j++) {
+        int i = 0;
+        for (; i + DOT_ROWS_OF_ONE <= s->rows; i += DOT_ROWS_OF_ONE)
+            dot_tile(DOT_ROWS_OF_ONE, 1, s, segments, segment, a + i * s->a_row, b + j * LANES,
+                     c + i * s->c_row + j);
+        for (; i < s->rows; i++)
+            dot_tile(1, 1, s, segments, segment, a + i * s->a_row, b + j * LANES, c + i * s->c_row + j);
+    }
+}
+
+/* ---- scale ---- */
+
+SIMD void scale_tile(int rows, const struct lanes_shape *s, int segments,
+                     const struct brgemm_segment *segment, const float *a, const float *b, float *c)
+{
+    const ptrdiff_t a_row = s->a_row;
+    vec sum[SCALE_ROWS][PARTS];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int part = 0; part < PARTS; part++)
+            sum[i][part] = vec_zero();
+    for (int t = 0; t < segments; t++)
+#pragma GCC unroll 2
+        for (int part = 0; part < PARTS; part++) {
+            const float *at = a + segment[t].a + part * VLEN;
+            const vec factor = vec_load(b + segment[t].b + part * VLEN);
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++)
+                sum[i][part] += vec_load(at + i * a_row) * factor;
+        }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int part = 0; part < PARTS; part++)
+            vec_store(c + i * s->c_row + part * VLEN, sum[i][part]);
+}
+
+static void scale(const struct lanes_shape *s, int segments, const struct brgemm_segment *segment,
+                  const float *a, const float *b, float *c)
+{
+    int i = 0;
+    for (; i + SCALE_ROWS <= s->rows; i += SCALE_ROWS)
+        scale_tile(SCALE_ROWS, s, segments, segment, a + i * s->a_row, b, c + i * s->c_row);
+    for (; i < s->rows; i++)
+        scale_tile(1, s, segments, segment, a + i * s->a_row, b, c + i * s->c_row);
+}
+
+/* ---- correlate ---- */
+
+/* Even and odd pixels have their own sums: one chain a tap and vector would wait for the adder. */
+SIMD void correlate_tile(int taps, const struct correlate_shape *s, int segments,
+                         const struct brgemm_segment *segment, const float *a, const float *b, float *c)
+{
+    const ptrdiff_t a_k = s->a_k, a_tap = s->a_tap;
+    vec sum[2][CORRELATE_TAPS][PARTS];
+#pragma GCC unroll 2
+    for (int odd = 0; odd < 2; odd++)
+#pragma GCC unroll 3
+        for (int tap = 0; tap < taps; tap++)
+#pragma GCC unroll 2
+            for (int part = 0; part < PARTS; part++)
+                sum[odd][tap][part] = vec_zero();
+    for (int t = 0; t < segments; t++) {
+        const float *at = a + segment[t].a, *bt = b + segment[t].b;
+        int k = s->depth;
+        for (; k >= 2; k -= 2)
+#pragma GCC unroll 2
+            for (int odd = 0; odd < 2; odd++, at += a_k, bt += LANES)
+#pragma GCC unroll 2
+                for (int part = 0; part < PARTS; part++)
+#pragma GCC unroll 3
+                    for (int tap = 0; tap < taps; tap++)
+                        sum[odd][tap][part] +=
+                            vec_load(at + tap * a_tap + part * VLEN) * vec_load(bt + part * VLEN);
+        if (k > 0)
+#pragma GCC unroll 2
+            for (int part = 0; part < PARTS; part++)
+#pragma GCC unroll 3
+                for (int tap = 0; tap < taps; tap++)
+                    sum[0][tap][part] +=
+                        vec_load(at + tap * a_tap + part * VLEN) * vec_load(bt + part * VLEN);
+    }
+#pragma GCC unroll 3
+    for (int tap = 0; tap < taps; tap++)
+#pragma GCC unroll 2
+        for (int part = 0; part < PARTS; part++) {
+            float *to = c + tap * LANES + part * VLEN;
+            vec_store(to, vec_load(to) + (sum[0][tap][part] + sum[1][tap][part]));
+        }
+}
+
+static void correlate(const struct correlate_shape *s, int segments, const struct brgemm_segment *segment,
+                      const float *a, const float *b, float *c)
+{
+    int tap = 0;
+    for (; tap + CORRELATE_TAPS <= s->taps; tap += CORRELATE_TAPS)
+        correlate_tile(CORRELATE_TAPS, s, segments, segment, a + tap * s->a_tap, b, c + tap * LANES);
+    for (; tap < s->taps; tap++)
+        correlate_tile(1, s, segments, segment, a + tap * s->a_tap, b, c + tap * LANES);
+}
+
+const struct lanes_kernel ISA_NAME(lanes_kernel) = {dot, scale, correlate};
