@@ -40,10 +40,11 @@ struct winograd_matrices winograd_matrices(const struct winograd_points *f)
     struct winograd_matrices x = {0};
     const int n = 2 * f->pairs + 2;
     for (int k = 0; k <= f->pairs; k++)
-        x.bt[0][2 * k] = x.bt[n - 1][2 * k + 1] = (double)f->q[k];
+        x.bt[0][2 * k] = x.bt[n - 1][2 * k + 1] = k == f->pairs ? 1 : (double)f->q[k];
     for (int j = 1; j < n - 1; j++)
         for (int k = 0; k < f->pairs; k++) {
-            const double a = (double)f->a[(j - 1) / 2], q = (double)f->q_a[(j - 1) / 2][k];
+            const double a = (double)f->a[(j - 1) / 2],
+                         q = k == f->pairs - 1 ? 1 : (double)f->q_a[(j - 1) / 2][k];
             x.bt[j][2 * k + 2] = q;
             x.bt[j][2 * k + 1] = j % 2 ? a * q : -a * q;
         }

@@ -24,15 +24,15 @@ enum { WINOGRAD_TAPS = 3, WINOGRAD_PAIRS_MAX = 3 };
 
 /* Order of the points: 0, +a[0], -a[0], +a[1], -a[1], .., infinity. */
 struct winograd_points {
-    int pairs;                                         /* m = 2 * pairs, n = m + 2 */
-    float a[WINOGRAD_PAIRS_MAX];                       /* the positive points */
-    float q[WINOGRAD_PAIRS_MAX + 1];                   /* Q: coefficients of 1, x^2, x^4, .. */
-    float q_a[WINOGRAD_PAIRS_MAX][WINOGRAD_PAIRS_MAX]; /* Q_a of each pair */
+    int pairs;                   /* m = 2 * pairs, n = m + 2 */
+    float a[WINOGRAD_PAIRS_MAX]; /* the positive points */
+    float q[WINOGRAD_PAIRS_MAX]; /* Q: coefficients of 1, x^2, ..; the last one, 1, is left out */
+    float q_a[WINOGRAD_PAIRS_MAX][WINOGRAD_PAIRS_MAX]; /* Q_a of each pair, likewise */
     float d[2 * WINOGRAD_PAIRS_MAX + 2];               /* D_j: Q(0), 2 a^2 Q_a(a^2) twice for each pair, 1 */
 };
 
 /* F(2, 3): 0, +-1, infinity. */
-static const struct winograd_points winograd_points_f2 = {1, {1}, {-1, 1}, {{1}}, {-1, 2, 2, 1}};
+static const struct winograd_points winograd_points_f2 = {1, {1}, {-1}, {{0}}, {-1, 2, 2, 1}};
 
 /* F(4, 3): 0, +-5/8, +-3/2, infinity: the least error of all pairs on the 1/8 grid, half that of the textbook's
  * +-1, +-2. A, B: squares of the points. */
@@ -41,7 +41,7 @@ static const struct winograd_points winograd_points_f2 = {1, {1}, {-1, 1}, {{1}}
 #define D_A (2 * A * (A - B))
 #define D_B (2 * B * (B - A))
 static const struct winograd_points winograd_points_f4 = {
-    2, {5 / 8.f, 3 / 2.f}, {A * B, -(A + B), 1}, {{-B, 1}, {-A, 1}}, {A * B, D_A, D_A, D_B, D_B, 1}};
+    2, {5 / 8.f, 3 / 2.f}, {A * B, -(A + B)}, {{-B}, {-A}}, {A * B, D_A, D_A, D_B, D_B, 1}};
 #undef A
 #undef B
 #undef D_A
@@ -57,8 +57,8 @@ static const struct winograd_points winograd_points_f4 = {
 static const struct winograd_points winograd_points_f6 = {
     3,
     {1 / 2.f, 1, 2},
-    {-A * B * C, A *B + A *C + B *C, -(A + B + C), 1},
-    {{B * C, -(B + C), 1}, {A * C, -(A + C), 1}, {A * B, -(A + B), 1}},
+    {-A * B * C, A *B + A *C + B *C, -(A + B + C)},
+    {{B * C, -(B + C)}, {A * C, -(A + C)}, {A * B, -(A + B)}},
     {-A * B * C, D_A, D_A, D_B, D_B, D_C, D_C, 1}};
 #undef A
 #undef B

@@ -11,21 +11,23 @@
 enum { LANES = 16, TAPS = WINOGRAD_TAPS, N_MAX = 2 * WINOGRAD_PAIRS_MAX + 2 };
 
 #define UNROLL _Pragma("GCC unroll 8")
+#define ROLLED _Pragma("GCC unroll 1")
 
 /* v = B^T d: the rows are the coefficients of N_0, N_(+-a) .. and N. */
 SIMD void interpolate(int pairs, const struct winograd_points *f, const vec *d, vec *v)
 {
-    v[0] = f->q[0] * d[0];
-    v[2 * pairs + 1] = f->q[0] * d[1];
-    UNROLL for (int k = 1; k <= pairs; k++)
+    vec zero = d[2 * pairs], infinity = d[2 * pairs + 1];
+    UNROLL for (int k = 0; k < pairs; k++)
     {
-        v[0] += f->q[k] * d[2 * k];
-        v[2 * pairs + 1] += f->q[k] * d[2 * k + 1];
+        zero += f->q[k] * d[2 * k];
+        infinity += f->q[k] * d[2 * k + 1];
     }
+    v[0] = zero;
+    v[2 * pairs + 1] = infinity;
     UNROLL for (int j = 0; j < pairs; j++)
     {
-        vec even = f->q_a[j][0] * d[2], odd = f->q_a[j][0] * d[1];
-        UNROLL for (int k = 1; k < pairs; k++)
+        vec even = d[2 * pairs], odd = d[2 * pairs - 1];
+        UNROLL for (int k = 0; k < pairs - 1; k++)
         {
             even += f->q_a[j][k] * d[2 * k + 2];
             odd += f->q_a[j][k] * d[2 * k + 1];
@@ -65,16 +67,15 @@ SIMD void collect(int pairs, int terms, const struct winograd_points *f, const v
         sum[j] = v[1 + 2 * j] + v[2 + 2 * j];
         difference[j] = v[1 + 2 * j] - v[2 + 2 * j];
     }
-    float power[WINOGRAD_PAIRS_MAX];
-    UNROLL for (int j = 0; j < pairs; j++) power[j] = 1;
+    float power[WINOGRAD_PAIRS_MAX] = {1, 1, 1};
     UNROLL for (int i = 0; i < terms; i++)
     {
-        y[i] = i == 0 ? v[0] : i == terms - 1 ? v[2 * pairs + 1] : vec_zero();
-        UNROLL for (int j = 0; j < pairs; j++)
-        {
-            y[i] += power[j] * (i % 2 ? difference[j] : sum[j]);
-            power[j] *= f->a[j];
-        }
+        const vec *part = i % 2 ? difference : sum;
+        y[i] = i == 0           ? v[0] + part[0]
+               : i == terms - 1 ? v[2 * pairs + 1] + power[0] * part[0]
+                                : power[0] * part[0];
+        UNROLL for (int j = 1; j < pairs; j++) y[i] += power[j] * part[j];
+        UNROLL for (int j = 0; j < pairs; j++) power[j] *= f->a[j];
     }
 }
 
@@ -95,62 +96,69 @@ SIMD void reduce(int pairs, int terms, const struct winograd_points *f, vec *v, 
     collect(pairs, terms, f, v, y);
 }
 
-/* One vector of a window. inside: no pixel of the window lies outside the image. */
+/* One vector of a window. inside: no pixel of the window lies outside the image. The outer loops stay rolled: unrolled
+ * they need more addresses than there are registers. */
 SIMD void read_window(int pairs, int terms, bool inside, const struct winograd_points *f,
-                      const struct winograd_window *w, const float *pixels, float *values, ptrdiff_t point)
+                      struct winograd_window w, const float *pixels, float *values, ptrdiff_t point)
 {
     const int n = 2 * pairs + 2;
-    vec half[N_MAX][N_MAX], line[N_MAX], value[N_MAX];
-    for (int j = 0; j < terms; j++) {
-        const bool column = inside || (unsigned)(w->w + j) < (unsigned)w->width;
+    vec half[N_MAX][N_MAX] __attribute__((aligned(64))), line[N_MAX], value[N_MAX];
+    ROLLED for (int j = 0; j < terms; j++, pixels += w.pixel)
+    {
+        const bool column = inside || (unsigned)(w.w + j) < (unsigned)w.width;
         UNROLL for (int i = 0; i < terms; i++) line[i] =
-            inside || (column && (unsigned)(w->h + i) < (unsigned)w->height)
-                ? vec_load(pixels + i * w->row + j * w->pixel)
-                : vec_zero();
+            inside || (column && (unsigned)(w.h + i) < (unsigned)w.height) ? vec_load(pixels + i * w.row)
+                                                                           : vec_zero();
         expand(pairs, terms, f, line, value);
         UNROLL for (int i = 0; i < n; i++) half[i][j] = value[i];
     }
-    for (int i = 0; i < n; i++) {
+    ROLLED for (int i = 0; i < n; i++, values += n * point)
+    {
         expand(pairs, terms, f, half[i], value);
-        UNROLL for (int j = 0; j < n; j++) vec_store(values + (i * n + j) * point, value[j]);
+        UNROLL for (int j = 0; j < n; j++) vec_store(values + j * point, value[j]);
     }
 }
 
 SIMD void write_window(int pairs, int terms, bool inside, const struct winograd_points *f,
-                       const struct winograd_window *w, float *pixels, const float *values, ptrdiff_t point)
+                       struct winograd_window w, float *pixels, const float *values, ptrdiff_t point)
 {
     const int n = 2 * pairs + 2;
-    vec half[N_MAX][N_MAX], line[N_MAX], value[N_MAX];
-    for (int j = 0; j < n; j++) {
-        UNROLL for (int i = 0; i < n; i++) value[i] = vec_load(values + (i * n + j) * point);
+    vec half[N_MAX][N_MAX] __attribute__((aligned(64))), line[N_MAX], value[N_MAX];
+    ROLLED for (int j = 0; j < n; j++, values += point)
+    {
+        UNROLL for (int i = 0; i < n; i++) value[i] = vec_load(values + i * n * point);
         reduce(pairs, terms, f, value, line);
         UNROLL for (int i = 0; i < terms; i++) half[i][j] = line[i];
     }
-    for (int i = 0; i < terms && (inside || w->h + i < w->height); i++) {
+    const int rows = inside || w.height - w.h > terms ? terms : w.height - w.h;
+    ROLLED for (int i = 0; i < rows; i++, pixels += w.row)
+    {
         reduce(pairs, terms, f, half[i], line);
-        UNROLL for (int j = 0; j < terms; j++) if (inside || w->w + j < w->width)
+        UNROLL for (int j = 0; j < terms; j++) if (inside || w.w + j < w.width)
         {
-            float *to = pixels + i * w->row + j * w->pixel;
-            if (w->stream)
-                vec_stream(to, line[j]);
+            if (w.stream)
+                vec_stream(pixels + j * w.pixel, line[j]);
             else
-                vec_store(to, line[j]);
+                vec_store(pixels + j * w.pixel, line[j]);
         }
     }
 }
 
 /* A window, item by item and vector by vector. */
 #define TRANSFORM(name, direction, pairs, terms, f)                                                          \
-    static void name(const struct winograd_window *w, const struct winograd_values *v)                       \
+    static void name(const struct winograd_window *window, const struct winograd_values *values)             \
     {                                                                                                        \
-        const bool inside = w->h >= 0 && w->w >= 0 && w->h + terms <= w->height && w->w + terms <= w->width; \
-        float *pixels = w->base + w->h * w->row + w->w * w->pixel, *values = v->base;                        \
-        for (int i = 0; i < v->items; i++, pixels += v->window, values += v->item)                           \
+        const struct winograd_window w = *window;                                                            \
+        const struct winograd_values v = *values;                                                            \
+        const bool inside = w.h >= 0 && w.w >= 0 && w.h + terms <= w.height && w.w + terms <= w.width;       \
+        float *pixels = w.base + w.h * w.row + w.w * w.pixel;                                                \
+        for (int i = 0; i < v.items; i++)                                                                    \
             for (int lane = 0; lane < LANES; lane += VLEN) {                                                 \
+                float *at = pixels + i * v.window + lane, *to = v.base + i * v.item + lane;                  \
                 if (inside)                                                                                  \
-                    direction(pairs, terms, true, f, w, pixels + lane, values + lane, v->point);             \
+                    direction(pairs, terms, true, f, w, at, to, v.point);                                    \
                 else                                                                                         \
-                    direction(pairs, terms, false, f, w, pixels + lane, values + lane, v->point);            \
+                    direction(pairs, terms, false, f, w, at, to, v.point);                                   \
             }                                                                                                \
     }
 
