@@ -32,6 +32,10 @@ struct brgemm_shape {
     ptrdiff_t c_row, c_vec; /* vector v of C[i] begins at c[i*c_row + v*c_vec] */
     bool accumulate;        /* C += instead of C = */
     bool stream;            /* non-temporal stores: C aligned to the vector, and not accumulate */
+
+    /* NULL, or what the next call will read: a cache line is prefetched every four steps of a register tile, which
+     * hides more latency than prefetching all at once. tiles * segments * depth / 4 lines in all. */
+    const float *ahead;
 };
 
 typedef void brgemm_fn(const struct brgemm_shape *shape, int segments, const struct brgemm_segment *segment,

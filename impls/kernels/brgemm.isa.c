@@ -22,6 +22,8 @@ enum { ROWS = 6, VECTORS = 2 };
 enum { ROWS = 3, VECTORS = 2 };
 #endif
 
+enum { LINE = 16 }; /* floats in a cache line */
+
 /* The strides inside a segment. */
 struct strides {
     ptrdiff_t a_row, a_k, b_k, b_vec;
@@ -71,6 +73,7 @@ SIMD void store(int rows, int vectors, vec sum[ROWS][VECTORS], const struct brge
 SIMD void tiles(int rows, int vectors, struct strides st, const struct brgemm_shape *s, int segments,
                 const struct brgemm_segment *segment, const float *a, const float *b, float *c, int count)
 {
+    const float *ahead = s->ahead ? s->ahead : b;
     for (; count > 0; count--, a += rows * st.a_row, c += rows * s->c_row) {
         vec sum[ROWS][VECTORS];
 #pragma GCC unroll 14
@@ -81,10 +84,12 @@ SIMD void tiles(int rows, int vectors, struct strides st, const struct brgemm_sh
         for (int t = 0; t < segments; t++) {
             const float *ak = a + segment[t].a, *bk = b + segment[t].b;
             int k = s->depth;
-            for (; k >= 4; k -= 4)
+            for (; k >= 4; k -= 4, ahead += LINE) {
+                __builtin_prefetch(ahead);
 #pragma GCC unroll 4
                 for (int u = 0; u < 4; u++, ak += st.a_k, bk += st.b_k)
                     multiply_add(rows, vectors, sum, ak, bk, st);
+            }
             for (; k > 0; k--, ak += st.a_k, bk += st.b_k)
                 multiply_add(rows, vectors, sum, ak, bk, st);
         }
@@ -145,7 +150,10 @@ static void run(const struct brgemm_shape *s, int segments, const struct brgemm_
     if (tall > 0)
         table[rows][s->vectors - 1](s, segments, segment, a, b, c, tall);
     const ptrdiff_t done = (ptrdiff_t)tall * (rows + 1);
-    table[rows - 1][s->vectors - 1](s, segments, segment, a + done * s->a_row, b, c + done * s->c_row,
+    struct brgemm_shape rest = *s;
+    if (s->ahead)
+        rest.ahead += (ptrdiff_t)tall * segments * (s->depth / 4) * LINE;
+    table[rows - 1][s->vectors - 1](&rest, segments, segment, a + done * s->a_row, b, c + done * s->c_row,
                                     count - tall);
 }
 

@@ -104,6 +104,9 @@ static void multiply(const struct winograd *w, const struct layout *l, int tiles
             const int left = w->kb * B - k * l->panel;
             shape.vectors = (left < l->panel ? left : l->panel) / w->gemm->vlen;
             shape.accumulate = c > 0;
+            shape.ahead = k + 1 < l->panels   ? u + ((ptrdiff_t)(k + 1) * w->cb + c) * B * l->panel
+                          : c + CHUNK < w->cb ? u + (ptrdiff_t)(c + CHUNK) * B * l->panel
+                                              : u + l->u_point;
             w->gemm->run(&shape, w->cb - c < CHUNK ? w->cb - c : CHUNK, segment, v + c * block,
                          u + ((ptrdiff_t)k * w->cb + c) * B * l->panel, m + k * (l->panel / B) * block);
         }
