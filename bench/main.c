@@ -18,6 +18,12 @@ const struct command commands[COMMANDS] = {
      command_list},
     {"info", "[OPTION]...", "Show the machine: topology, allowed CPUs, libraries, measured ceilings.",
      command_info},
+    {"explain", "[OPTION]... PROBLEM",
+     "Write a small layer's passes out as matrix products and as convolutions.", command_explain},
+    {"gradcheck", "[OPTION]... PROBLEM...", "Test the gradients of every implementation to first order.",
+     command_gradcheck},
+    {"train", "[OPTION]... --data=DIR",
+     "Train a small CNN on handwritten digits by any mix of implementations.", command_train},
 };
 
 static int find_command(const char *name)

@@ -151,6 +151,29 @@ static void read_batch(const struct option_rule *rule, const char *value, struct
     }
 }
 
+static void read_format(const struct option_rule *rule, const char *value, struct options *options)
+{
+    options->explain.format = page_format_find(value);
+    if (!options->explain.format)
+        usage_error("--%s=%s: no such format; try text, latex or html", rule->name, value);
+}
+
+static void read_activation(const struct option_rule *rule, const char *value, struct options *options)
+{
+    const struct activation *activation = activation_find(value);
+    if (!activation)
+        usage_error("--%s=%s: no such activation; try identity, relu, leaky-relu, tanh or sigmoid",
+                    rule->name, value);
+    options->gradcheck.activation = options->train.activation = activation;
+}
+
+static void read_loss(const struct option_rule *rule, const char *value, struct options *options)
+{
+    options->train.loss = loss_find(value);
+    if (!options->train.loss)
+        usage_error("--%s=%s: no such loss; try softmax or squared", rule->name, value);
+}
+
 /* Marks what the pattern matches. */
 static void select_impls(const char *pattern, bool selected[], int count)
 {
@@ -214,7 +237,11 @@ enum {
     CHECK = 1 << COMMAND_CHECK,
     LIST = 1 << COMMAND_LIST,
     INFO = 1 << COMMAND_INFO,
-    STUDY = RUN | CHECK
+    EXPLAIN = 1 << COMMAND_EXPLAIN,
+    GRADCHECK = 1 << COMMAND_GRADCHECK,
+    TRAIN = 1 << COMMAND_TRAIN,
+    STUDY = RUN | CHECK,
+    ALL = (1 << COMMANDS) - 1
 };
 
 #define MEMBER(name) offsetof(struct options, name)
@@ -238,9 +265,74 @@ const struct option_rule option_rules[] = {
     {.name = "impl",
      .argument = "GLOB,...",
      .preset = "*",
-     .commands = STUDY | LIST,
+     .commands = STUDY | LIST | GRADCHECK,
      .read = read_impl,
      .help = "only these implementations"},
+    {.name = "data",
+     .argument = "DIR",
+     .example = "digits",
+     .commands = TRAIN,
+     .read = read_text,
+     .member = MEMBER(train.data),
+     .help = "IDX files train-images.idx, train-labels.idx, test-images.idx, test-labels.idx; "
+             "scripts/digits.py DIR "
+             "makes a small set"},
+    {.name = "impl",
+     .argument = "CHOICE",
+     .preset = "direct",
+     .commands = TRAIN,
+     .read = read_text,
+     .member = MEMBER(train.choice),
+     .help = "an implementation; or fwd:NAME,bwd:NAME,upd:NAME; or best:FILE, the fastest of a points.csv "
+             "for each "
+             "layer and pass"},
+    {.name = "epochs",
+     .argument = "N",
+     .preset = "20",
+     .commands = TRAIN,
+     .read = read_count,
+     .member = MEMBER(train.epochs),
+     .low = 1,
+     .high = 1e6,
+     .help = "passes over the training set"},
+    {.name = "mb",
+     .argument = "N",
+     .preset = "16",
+     .commands = TRAIN,
+     .read = read_count,
+     .member = MEMBER(train.mb),
+     .low = 1,
+     .high = 1e6,
+     .help = "images a step"},
+    {.name = "act",
+     .argument = "NAME",
+     .preset = "relu",
+     .commands = TRAIN,
+     .read = read_activation,
+     .help = "identity, relu, leaky-relu, tanh or sigmoid, after every layer but the last"},
+    {.name = "act",
+     .argument = "NAME",
+     .preset = "tanh",
+     .commands = GRADCHECK,
+     .read = read_activation,
+     .help = "phi of the second test: tanh or sigmoid; those with a kink have a remainder that falls as h"},
+    {.name = "loss",
+     .argument = "NAME",
+     .preset = "softmax",
+     .commands = TRAIN,
+     .read = read_loss,
+     .help = "softmax (cross-entropy) or squared (error)"},
+    {.name = "format",
+     .argument = "NAME",
+     .preset = "text",
+     .commands = EXPLAIN,
+     .read = read_format,
+     .help = "text, latex or html; to stdout"},
+    {.name = "numbers",
+     .commands = EXPLAIN,
+     .read = read_flag,
+     .member = MEMBER(explain.numbers),
+     .help = "values in the matrices instead of symbols"},
     {.name = "pass",
      .argument = "PASS,...",
      .preset = "fwd,bwd,upd",
@@ -280,7 +372,7 @@ const struct option_rule option_rules[] = {
     {.name = "threads",
      .argument = "LIST",
      .example = "1",
-     .commands = STUDY | INFO,
+     .commands = STUDY | INFO | TRAIN,
      .read = read_threads,
      .help = "thread counts; one a core, at most the CPU quota, if not given"},
     {.name = "isa",
@@ -306,6 +398,14 @@ const struct option_rule option_rules[] = {
      .member = MEMBER(study.out),
      .help = "where points.csv, samples.csv and machine.json go; -: the points to stdout. If not "
              "given, run makes tripass-out/DATE-TIME and check writes to stdout"},
+    {.name = "output",
+     .letter = 'o',
+     .argument = "FILE",
+     .example = "curve.csv",
+     .commands = TRAIN,
+     .read = read_text,
+     .member = MEMBER(train.out),
+     .help = "a row an epoch (CSV)"},
     {.name = "force",
      .commands = STUDY,
      .read = read_flag,
@@ -368,14 +468,22 @@ const struct option_rule option_rules[] = {
     {.name = "seed",
      .argument = "N",
      .preset = "1",
-     .commands = STUDY,
+     .commands = STUDY | EXPLAIN | GRADCHECK | TRAIN,
      .read = read_seed,
      .member = MEMBER(study.seed),
-     .help = "of the data and the order of rounds"},
+     .help = "of everything drawn at random: data, weights, the order of rounds or examples"},
     {.name = "lr",
      .argument = "MU",
      .preset = "0.01",
-     .commands = RUN,
+     .commands = RUN | EXPLAIN,
+     .read = read_number,
+     .member = MEMBER(study.lr),
+     .high = 1e6,
+     .help = "step of the update w <- w - mu * gradient"},
+    {.name = "lr",
+     .argument = "MU",
+     .preset = "0.1",
+     .commands = TRAIN,
      .read = read_number,
      .member = MEMBER(study.lr),
      .high = 1e6,
@@ -392,7 +500,7 @@ const struct option_rule option_rules[] = {
      .help = "list the shipped tables"},
     {.name = "help",
      .letter = 'h',
-     .commands = STUDY | LIST | INFO,
+     .commands = ALL,
      .read = read_flag,
      .member = MEMBER(help),
      .help = "print this"},

@@ -125,6 +125,6 @@ void options_parse(struct options *options, int command, int argc, char **argv)
     options->problem_count = argc - optind;
     if (!options->study.memory_limit)
         options->study.memory_limit = memory_limit();
-    if (command != COMMAND_LIST)
+    if (command != COMMAND_LIST && command != COMMAND_EXPLAIN)
         settle_threads(options);
 }

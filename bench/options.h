@@ -3,8 +3,11 @@
 #ifndef TRIPASS_OPTIONS_H
 #define TRIPASS_OPTIONS_H
 
+#include "explain.h"
+#include "gradcheck.h"
 #include "int_list.h"
 #include "study.h"
+#include "train.h"
 
 struct options {
     struct study study; /* complete but for its layers */
@@ -16,6 +19,10 @@ struct options {
     struct int_list mb, ic, oc, hw; /* empty: as the problem says */
     bool oc_is_ic;
     const char *match; /* NULL: all */
+
+    struct explain_options explain; /* but for what study has */
+    struct gradcheck_options gradcheck;
+    struct train_options train;
 
     bool dry_run, shapes, help;
     const char *worker; /* what follows the hidden --worker=, or NULL */
@@ -43,7 +50,16 @@ struct command {
     const char *name, *arguments, *summary;
     int (*run)(struct options *options, int argc, char **argv); /* returns the exit status */
 };
-enum { COMMAND_RUN, COMMAND_CHECK, COMMAND_LIST, COMMAND_INFO, COMMANDS };
+enum {
+    COMMAND_RUN,
+    COMMAND_CHECK,
+    COMMAND_LIST,
+    COMMAND_INFO,
+    COMMAND_EXPLAIN,
+    COMMAND_GRADCHECK,
+    COMMAND_TRAIN,
+    COMMANDS
+};
 extern const struct command commands[COMMANDS];
 
 /* Reads argv from argv[2] on, for commands[command]. Any mistake is a usage_error. After --help nothing but
@@ -54,5 +70,8 @@ void options_parse(struct options *options, int command, int argc, char **argv);
 int command_run(struct options *options, int argc, char **argv); /* and check */
 int command_list(struct options *options, int argc, char **argv);
 int command_info(struct options *options, int argc, char **argv);
+int command_explain(struct options *options, int argc, char **argv);
+int command_gradcheck(struct options *options, int argc, char **argv);
+int command_train(struct options *options, int argc, char **argv);
 
 #endif
