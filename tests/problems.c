@@ -32,8 +32,8 @@ struct axis {
 
 static struct axis axis_random(uint64_t *r, bool winograd)
 {
-    struct axis a = {.in =
-                         PICK(r, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 23, 28, 31, 32, 33, 40)};
+    struct axis a = {
+        .in = PICK(r, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 23, 28, 31, 32, 33, 40, 64, 100)};
     a.kernel = winograd ? 3 : PICK(r, 1, 1, 1, 2, 3, 3, 4, 5, 7, 11);
     a.stride = winograd ? 1 : PICK(r, 1, 1, 1, 2, 2, 2, 3, 4, 5);
     a.dilation = winograd ? 0 : PICK(r, 0, 0, 0, 0, 1, 1, 2, 3);
@@ -59,6 +59,10 @@ static struct conv_problem candidate(uint64_t *r)
         g = PICK(r, 2, 2, 3, 4, 5, 8);
         ic = PICK(r, 1, 2, 3, 4, 7, 8, 9, 16, 17);
         oc = PICK(r, 1, 2, 3, 4, 7, 8, 9, 16, 17);
+        break;
+    case 2: /* longer than the blocks that reductions and panels are cut into */
+        ic = PICK(r, 1, 16, 40, 64, 65, 129, 144, 257, 272);
+        oc = PICK(r, 1, 16, 40, 64, 65, 129, 144, 257, 272);
         break;
     default:
         ic = PICK(r, 1, 2, 3, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 48);

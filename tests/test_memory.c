@@ -68,12 +68,12 @@ static bool check_layouts(const struct trial *trial, float *const plain[CONV_TEN
 
 static void test_memory(void **state)
 {
-    subject_check(*state, check_memory, 60, 1);
+    subject_check(*state, check_memory, 40, 1);
 }
 
 static void test_layouts(void **state)
 {
-    subject_check(*state, check_layouts, 30, 1);
+    subject_check(*state, check_layouts, 20, 1);
 }
 
 int main(void)

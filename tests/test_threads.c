@@ -67,12 +67,12 @@ static bool check_interleaved(const struct trial *trial, float *const plain[CONV
 
 static void test_threads(void **state)
 {
-    subject_check(*state, check_threads, 60, 1);
+    subject_check(*state, check_threads, 40, 1);
 }
 
 static void test_interleaved(void **state)
 {
-    subject_check(*state, check_interleaved, 30, 1);
+    subject_check(*state, check_interleaved, 20, 1);
 }
 
 int main(void)
