@@ -121,12 +121,10 @@ int command_run(struct options *options, int argc, char **argv)
     strftime(now, sizeof now, "tripass-out/%Y%m%d-%H%M%S", localtime(&seconds));
     if (!study->out)
         study->out = study->check_only ? "-" : now;
+    static const char *const kept[] = {"results", "results, some of them FAIL, CRASH or TIMEOUT,"};
     int status = study_run(study, argc, argv);
     if (status != EXIT_BAD_USAGE && strcmp(study->out, "-"))
-        fprintf(stderr, "%s in %s; scripts/verdict.py %s tells who is fastest\n",
-                status == EXIT_ALL_GOOD      ? "results"
-                : status == EXIT_SOME_FAILED ? "results, some of them FAIL, CRASH or TIMEOUT,"
-                                             : "what was finished",
-                study->out, study->out);
+        fprintf(stderr, "%s in %s\n", status <= EXIT_SOME_FAILED ? kept[status] : "what was finished",
+                study->out);
     return status;
 }
