@@ -20,7 +20,11 @@ minutes=10 out=
 while [[ $# -gt 0 ]]; do
   case $1 in
   --budget=*) minutes=${1#*=} ;;
-  -o) out=$(cd "$called_from" && realpath -m "${2:?run.sh: -o: no directory given}"); shift ;;
+  -o)
+    [[ $# -gt 1 ]] || fail "-o: no directory given"
+    out=$(cd "$called_from" && realpath -m "$2")
+    shift
+    ;;
   -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$self"; exit ;;
   *) fail "unknown argument '$1'" ;;
   esac

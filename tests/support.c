@@ -51,7 +51,7 @@ struct guarded guarded_make(size_t bytes, enum side side)
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (bytes + page - 1) / page * page;
     struct guarded b = {.map_bytes = body + 2 * page, .bytes = bytes};
     b.map = mmap(NULL, b.map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (b.map == MAP_FAILED || mprotect(b.map + page, body, PROT_READ | PROT_WRITE))
+    if (b.map == MAP_FAILED || (body && mprotect(b.map + page, body, PROT_READ | PROT_WRITE)))
         abort();
     const size_t aligned = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     b.data = side == AT_END ? b.map + page + body - aligned : b.map + page;
