@@ -25,13 +25,6 @@ static size_t oracle_count(const struct conv_problem *problem, enum conv_tensor 
     return (double)elements <= affordable ? elements : (size_t)fmax(affordable, 64);
 }
 
-static void tensor_extents(const struct conv_problem *p, enum conv_tensor tensor, int extent[4])
-{
-    const int extents[CONV_TENSORS][4] = {
-        {p->mb, p->ic, p->ih, p->iw}, {p->oc, p->ic / p->g, p->kh, p->kw}, {p->mb, p->oc, p->oh, p->ow}};
-    memcpy(extent, extents[tensor], sizeof extents[tensor]);
-}
-
 /* Sample i of the outputs: the first 16 are the corners; of the others every second lies on an edge. */
 static size_t sampled_index(const int extent[4], size_t i, uint64_t *state)
 {
@@ -64,7 +57,7 @@ static bool oracle_ask(struct truth *truth, const struct data *data)
     truth->element = malloc(truth->count * sizeof *truth->element);
     if (truth->count < output_elements(data)) {
         truth->index = malloc(truth->count * sizeof *truth->index);
-        tensor_extents(&data->problem, data->output, extent);
+        conv_extents(&data->problem, data->output, extent);
         for (size_t i = 0; truth->index && i < truth->count; i++)
             truth->index[i] = sampled_index(extent, i, &state);
     }
@@ -209,7 +202,7 @@ static char *place_text(const struct data *data, size_t index, char text[64])
     static const char *const axes[CONV_TENSORS][4] = {
         {"mb", "ic", "ih", "iw"}, {"oc", "ic", "kh", "kw"}, {"mb", "oc", "oh", "ow"}};
     int extent[4], at[4];
-    tensor_extents(&data->problem, data->output, extent);
+    conv_extents(&data->problem, data->output, extent);
     for (int axis = 3; axis >= 0; axis--) {
         at[axis] = (int)(index % (size_t)extent[axis]);
         index /= (size_t)extent[axis];

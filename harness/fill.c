@@ -17,12 +17,10 @@ static int exact_limit(double reduction)
     return limit > 4 ? 4 : limit < 1 ? 1 : (int)limit;
 }
 
-void fill_tensor(float *data, size_t elements, enum conv_tensor tensor, enum fill fill, double reduction,
-                 uint64_t seed, int threads)
+void fill_tensor(float *data, size_t elements, enum fill fill, double reduction, uint64_t seed, int threads)
 {
     const int limit = exact_limit(reduction);
-    uint64_t stream = seed + tensor; /* so that tensors differ: */
-    stream = random_next(&stream);
+    const uint64_t stream = random_next(&seed); /* neighboring seeds have nothing in common */
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (size_t i = 0; i < elements; i++) {
         uint64_t state =

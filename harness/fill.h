@@ -1,4 +1,4 @@
-/* Seeded data for a tensor: element i depends on (seed, tensor, i) alone, so it is the same for any thread count.
+/* Seeded data for a tensor: element i depends on (seed, i) alone, so it is the same for any thread count.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_FILL_H
@@ -15,9 +15,8 @@ enum fill {
     FILL_MAGNITUDE /* |FILL_REAL|: on it a pass computes sum |a*b| */
 };
 
-/* reduction: conv_reduction of the pass that the data are for. */
-void fill_tensor(float *data, size_t elements, enum conv_tensor tensor, enum fill fill, double reduction,
-                 uint64_t seed, int threads);
+/* reduction: conv_reduction of the pass that the data are for. Tensors of one problem want different seeds. */
+void fill_tensor(float *data, size_t elements, enum fill fill, double reduction, uint64_t seed, int threads);
 
 /* The next number of a stream (splitmix64; Steele, Lea, Flood, OOPSLA 2014). */
 uint64_t random_next(uint64_t *state);

@@ -21,8 +21,8 @@ void data_fill(const struct data *data, enum fill fill)
     const double reduction = conv_reduction(&data->problem, data->output);
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         if (t != data->output)
-            fill_tensor(data->plain[t].data, conv_elements(&data->problem, t), t, fill, reduction, data->seed,
-                        data->threads);
+            fill_tensor(data->plain[t].data, conv_elements(&data->problem, t), fill, reduction,
+                        data->seed + t, data->threads);
 }
 
 void data_free(struct data *data)

@@ -48,7 +48,8 @@ struct conv_problem {
  * operation count representable. Otherwise a static reason. Everything below assumes a sound problem. */
 const char *conv_problem_unsound(const struct conv_problem *problem);
 
-/* Elements of a tensor in its plain layout. */
+/* Extents of a tensor's plain layout, outermost first; and their product. */
+void conv_extents(const struct conv_problem *problem, enum conv_tensor tensor, int extent[4]);
 size_t conv_elements(const struct conv_problem *problem, enum conv_tensor tensor);
 
 /* Floating-point operations, the same for the three passes (a multiply-add is 2).

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <math.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Every count must fit comfortably below SIZE_MAX and PTRDIFF_MAX bytes, padded layouts included. */
 #define ELEMENTS_MAX ((uint64_t)1 << 58)
@@ -40,13 +41,18 @@ const char *conv_problem_unsound(const struct conv_problem *p)
     return NULL;
 }
 
+void conv_extents(const struct conv_problem *p, enum conv_tensor tensor, int extent[4])
+{
+    const int extents[CONV_TENSORS][4] = {
+        {p->mb, p->ic, p->ih, p->iw}, {p->oc, p->ic / p->g, p->kh, p->kw}, {p->mb, p->oc, p->oh, p->ow}};
+    memcpy(extent, extents[tensor], sizeof extents[tensor]);
+}
+
 size_t conv_elements(const struct conv_problem *p, enum conv_tensor tensor)
 {
-    switch (tensor) {
-    case CONV_SRC: return (size_t)p->mb * p->ic * p->ih * p->iw;
-    case CONV_WEI: return (size_t)p->oc * (p->ic / p->g) * p->kh * p->kw;
-    default: return (size_t)p->mb * p->oc * p->oh * p->ow;
-    }
+    int extent[4];
+    conv_extents(p, tensor, extent);
+    return (size_t)extent[0] * extent[1] * extent[2] * extent[3];
 }
 
 double conv_flop_nominal(const struct conv_problem *p)

@@ -76,12 +76,11 @@ struct conv_element reference_element(const struct conv_problem *p, enum conv_te
     typedef struct conv_element element_fn(const struct conv_problem *, const float *const[CONV_TENSORS], int,
                                            int, int, int);
     static element_fn *const element[CONV_TENSORS] = {src_element, wei_element, dst_element};
-    const int extents[CONV_TENSORS][4] = {
-        {p->mb, p->ic, p->ih, p->iw}, {p->oc, p->ic / p->g, p->kh, p->kw}, {p->mb, p->oc, p->oh, p->ow}};
-    int at[4];
+    int extent[4], at[4];
+    conv_extents(p, output, extent);
     for (int axis = 3; axis >= 0; axis--) {
-        at[axis] = (int)(index % (size_t)extents[output][axis]);
-        index /= (size_t)extents[output][axis];
+        at[axis] = (int)(index % (size_t)extent[axis]);
+        index /= (size_t)extent[axis];
     }
     return element[output](p, tensor, at[0], at[1], at[2], at[3]);
 }

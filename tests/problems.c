@@ -149,7 +149,7 @@ struct example example_make(const struct conv_problem *problem, enum fill fill, 
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
         const size_t n = conv_elements(problem, t);
         e.plain[t] = take(n * sizeof(float));
-        fill_tensor(e.plain[t], n, t, fill, slack * longest, seed, 1);
+        fill_tensor(e.plain[t], n, fill, slack * longest, seed + t, 1);
     }
     return e;
 }

@@ -74,7 +74,7 @@ static struct brgemm_shape random_shape(const struct brgemm_kernel *kernel, uint
 static struct guarded filled(ptrdiff_t floats, uint64_t *random, enum side side)
 {
     struct guarded memory = guarded_make((size_t)floats * sizeof(float), side);
-    fill_tensor((float *)memory.data, (size_t)floats, 0, FILL_EXACT, 1, random_next(random), 1);
+    fill_tensor((float *)memory.data, (size_t)floats, FILL_EXACT, 1, random_next(random), 1);
     return memory;
 }
 

@@ -61,43 +61,49 @@ static void fields_survive(void **state)
     free(line);
 }
 
-static const char *never(struct conv_plan *plan)
-{
-    (void)plan;
-    return "never";
-}
+/* The columns that others rely on, by name: more may come, none may go. */
+static const char required[] =
+    "impl family pass problem name mult g mb ic ih iw oc oh ow kh kw sh sw ph pw dh dw threads rep isa cache "
+    "status reason detail err_reference err_onednn tolerance n t_min_s t_median_s t_lo_s t_hi_s t_import_s "
+    "t_export_s t_sgd_s gflops pct_peak flop flop_valid native_bytes scratch_bytes pinned";
 
-/* The columns that others rely on, by name: issue by issue only more may come. */
-static void points(void **state)
-{
-    static const char required[] =
-        "impl family pass problem name mult g mb ic ih iw oc oh ow kh kw sh sw ph pw dh dw threads rep isa "
-        "cache status "
-        "reason detail err_reference err_onednn tolerance n t_min_s t_median_s t_lo_s t_hi_s t_import_s "
-        "t_export_s "
-        "t_sgd_s gflops pct_peak flop flop_valid native_bytes scratch_bytes pinned";
-    const struct conv_impl impl = {.name = "some", .family = "test", .plan = never};
-    const struct layer layer = {{1, 8, 64, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 0, 0}, "res2,\"b\"", 3};
-    const struct study study = {.isa = ISA_AVX2, .seed = UINT64_MAX};
+/* A row as it is read back. */
+struct table {
     char *text, *names[80], *values[80];
+    int columns;
+};
+
+static struct table written(const struct point *point)
+{
+    struct table table;
     size_t bytes;
-    (void)state;
-    struct point point = point_of(&study, &layer, CONV_WEI, &impl);
-    point.time.median = 0.00123456789012;
-    point.native_bytes = 12345678901;
-    point.rep = 2;
-    point_set_status(&point, STATUS_FAIL, "%d of %d", 1, 2);
-    FILE *file = open_memstream(&text, &bytes);
+    FILE *file = open_memstream(&table.text, &bytes);
     point_print_header(file);
     fflush(file);
     const size_t header = bytes;
-    point_print(file, &point);
+    point_print(file, point);
     fclose(file);
-    char *line = strdup(text + header);
-    text[header] = '\0';
-    const int columns = parse(text, names, 80);
-    assert_int_equal(parse(line, values, 80), columns);
+    table.text[header - 1] = '\0';
+    table.columns = parse(table.text, table.names, 80);
+    assert_int_equal(parse(table.text + header, table.values, 80), table.columns);
+    return table;
+}
 
+/* The value of a column that must be there once. */
+static const char *value(const struct table *table, const char *name)
+{
+    const char *found = NULL;
+    for (int i = 0; i < table->columns; i++)
+        if (!strcmp(table->names[i], name)) {
+            assert_null(found);
+            found = table->values[i];
+        }
+    assert_non_null(found);
+    return found;
+}
+
+static void points(void **state)
+{
     static const char *const expected[][2] = {
         {"impl", "some"},
         {"pass", "upd"},
@@ -119,25 +125,23 @@ static void points(void **state)
         {"seed", "18446744073709551615"},
         {"problem", "mb8ic64ih56oc64oh56kh3ph1"},
     };
-    for (size_t e = 0; e < sizeof expected / sizeof *expected; e++) {
-        int found = 0;
-        for (int i = 0; i < columns; i++)
-            if (!strcmp(names[i], expected[e][0])) {
-                assert_string_equal(values[i], expected[e][1]);
-                found++;
-            }
-        assert_int_equal(found, 1);
-    }
-    char *wanted = strdup(required);
-    for (char *name = strtok(wanted, " "); name; name = strtok(NULL, " ")) {
-        int found = 0;
-        for (int i = 0; i < columns; i++)
-            found += !strcmp(names[i], name);
-        assert_int_equal(found, 1);
-    }
-    free(wanted);
-    free(line);
-    free(text);
+    const struct conv_impl impl = {.name = "some", .family = "test"};
+    const struct layer layer = {{1, 8, 64, 56, 56, 64, 56, 56, 3, 3, 1, 1, 1, 1, 0, 0}, "res2,\"b\"", 3};
+    const struct study study = {.isa = ISA_AVX2, .seed = UINT64_MAX};
+    (void)state;
+    struct point point = point_of(&study, &layer, CONV_WEI, &impl);
+    point.time.median = 0.00123456789012;
+    point.native_bytes = 12345678901;
+    point.rep = 2;
+    point_set_status(&point, STATUS_FAIL, "%d of %d", 1, 2);
+    struct table table = written(&point);
+    for (size_t e = 0; e < sizeof expected / sizeof *expected; e++)
+        assert_string_equal(value(&table, expected[e][0]), expected[e][1]);
+    char *names = strdup(required);
+    for (char *name = strtok(names, " "); name; name = strtok(NULL, " "))
+        value(&table, name);
+    free(names);
+    free(table.text);
 }
 
 int main(void)

@@ -408,8 +408,10 @@ static void every_repetition_and_thread_count(void **state)
     assert_int_equal(run("repeated"), 0);
     assert_int_equal(read_rows(rows, ROWS), ROWS);
     int seen[2][2] = {{0}};
-    for (int i = 0; i < ROWS; i++)
+    for (int i = 0; i < ROWS; i++) {
+        assert_string_equal(rows[i].pinned, "1");
         seen[atoi(rows[i].rep)][atoi(rows[i].threads) - 1]++;
+    }
     for (int i = 0; i < 4; i++)
         assert_int_equal(seen[i / 2][i % 2], ROWS / 4);
     assert_int_equal(lines(file_text("samples.csv")), 1 + 9 * ROWS);
