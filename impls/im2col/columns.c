@@ -1,9 +1,6 @@
 /* The kernels for Q by instruction set, and the case in which Q is the image. SPDX-License-Identifier: Apache-2.0 */
 #include "im2col/columns.h"
 
-#include <limits.h>
-#include <stdint.h>
-
 ISA_DECLARE(const struct columns_kernel, columns_kernel);
 
 const struct columns_kernel *columns_kernel(enum isa isa)
@@ -22,14 +19,4 @@ bool columns_are_image(const struct conv_problem *p)
 {
     return p->kh == 1 && p->kw == 1 && p->sh == 1 && p->sw == 1 && p->ph == 0 && p->pw == 0 &&
            p->ih == p->oh && p->iw == p->ow;
-}
-
-struct conv_problem columns_flatten(const struct conv_problem *p)
-{
-    struct conv_problem flat = *p;
-    if (columns_are_image(p) && (int64_t)p->ih * p->iw <= INT_MAX) {
-        flat.ih = flat.oh = 1;
-        flat.iw = flat.ow = p->ih * p->iw;
-    }
-    return flat;
 }

@@ -25,8 +25,8 @@ struct columns_kernel {
     /* im2col: fills the block q from the plain src. */
     void (*gather)(const struct conv_problem *problem, const struct columns_block *block, const float *src,
                    float *q);
-    /* col2im: adds the block q to the plain src. */
-    void (*scatter)(const struct conv_problem *problem, const struct columns_block *block, const float *q,
+    /* col2im: adds the block q to the plain src. Makes those entries of q zero that belong to no input. */
+    void (*scatter)(const struct conv_problem *problem, const struct columns_block *block, float *q,
                     float *src);
     /* to[c][r] = from[r][c]; strides in floats. */
     void (*transpose)(size_t rows, size_t cols, const float *from, size_t from_stride, float *to,
@@ -35,10 +35,6 @@ struct columns_kernel {
 
 /* The kernel for an instruction set. */
 const struct columns_kernel *columns_kernel(enum isa isa);
-
-/* The same layer with its planes as one row each, if it is 1x1 without stride or padding, so that Q has long
- * rows (it is src itself); otherwise the problem as it is. */
-struct conv_problem columns_flatten(const struct conv_problem *problem);
 
 /* True if each image is its own Q: 1x1 without stride or padding. */
 bool columns_are_image(const struct conv_problem *problem);

@@ -1,58 +1,68 @@
-/* im2col and col2im (see columns.h), a run of pixels of one output row at a time: for one tap such a run is a
- * strided piece of one input row, with zeros where it leaves the image. SPDX-License-Identifier: Apache-2.0 */
+/* im2col and col2im (see columns.h). For one tap, a strip of output pixels is a few runs of input pixels and the
+ * gaps between them, where the tap leaves the image. Runs that keep their distance are joined across the gap, which
+ * is made zero apart: with as many output as input columns and stride 1, a strip of one image is a single run.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "im2col/columns.h"
 #include "kernels/simd.h"
 
+#include <stdint.h>
+
 typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
 
+/* to[i] = from[i * step] */
 SIMD void copy(int n, const float *from, int step, float *to)
 {
-    if (step > 1) {
+    if (step == 1 && n >= VLEN) {
+        /* Aligned stores between two that overlap them. */
+        vec_store(to, vec_load(from));
+        int i = VLEN - (int)((uintptr_t)to / sizeof *to % VLEN);
+        for (; i < n - VLEN; i += VLEN)
+            vec_store(to + i, vec_load(from + i));
+        vec_store(to + n - VLEN, vec_load(from + n - VLEN));
+    } else if (step == 1 && n >= 4) {
+        for (int i = 0; i < n - 4; i += 4)
+            *(quad *)(to + i) = *(const quad *)(from + i);
+        *(quad *)(to + n - 4) = *(const quad *)(from + n - 4);
+    } else {
         for (int i = 0; i < n; i++)
             to[i] = from[(ptrdiff_t)i * step];
-        return;
     }
-    int i = 0;
-    for (; i + VLEN <= n; i += VLEN)
-        vec_store(to + i, vec_load(from + i));
-    for (; i + 4 <= n; i += 4)
-        *(quad *)(to + i) = *(const quad *)(from + i);
-    for (; i < n; i++)
-        to[i] = from[i];
 }
 
+/* to[i * step] += from[i] */
 SIMD void add(int n, const float *from, int step, float *to)
 {
-    if (step > 1) {
-        for (int i = 0; i < n; i++)
-            to[(ptrdiff_t)i * step] += from[i];
-        return;
-    }
     int i = 0;
-    for (; i + VLEN <= n; i += VLEN)
-        vec_store(to + i, vec_load(to + i) + vec_load(from + i));
-    for (; i + 4 <= n; i += 4)
-        *(quad *)(to + i) += *(const quad *)(from + i);
+    if (step == 1) {
+        for (; i + VLEN <= n; i += VLEN)
+            vec_store(to + i, vec_load(to + i) + vec_load(from + i));
+        for (; i + 4 <= n; i += 4)
+            *(quad *)(to + i) += *(const quad *)(from + i);
+    }
     for (; i < n; i++)
-        to[i] += from[i];
+        to[(ptrdiff_t)i * step] += from[i];
 }
 
 SIMD void zero(int n, float *to)
 {
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         to[i] = 0;
+        __asm__("" : "+r"(to)); /* a few floats only: keeps the compiler from calling memset */
+    }
 }
 
-/* A run: `count` pixels of row oh of image mb from column ow on, at column `at` of the block. */
+/* Columns [at, at + count) of a strip; `from` is where a run's pixels begin, in floats from the plane of a
+ * channel in the first image. */
 struct run {
-    int mb, oh, ow, count;
-    size_t at;
+    ptrdiff_t from;
+    int at, count;
 };
 
-/* Of a run and a tap: `skip` pixels left of the image, `count` inside, the rest right of it. */
-struct inside {
-    int skip, count;
-    ptrdiff_t from; /* the first pixel inside, in floats from the image's channel */
+enum { STRIP = 256 };
+struct strip {
+    int runs, gaps;
+    struct run run[STRIP], gap[STRIP];
 };
 
 static int clamp(int x, int low, int high)
@@ -60,61 +70,93 @@ static int clamp(int x, int low, int high)
     return x < low ? low : x > high ? high : x;
 }
 
-static struct inside inside(const struct conv_problem *p, const struct run *run, int kh, int kw)
+static void add_gap(struct strip *s, int at, int count)
 {
-    const int ih = run->oh * p->sh - p->ph + kh * (p->dh + 1);
-    if (ih < 0 || ih >= p->ih)
-        return (struct inside){run->count, 0, 0};
-    /* pixel i of the run reads column iw + i * sw */
-    const int iw = run->ow * p->sw - p->pw + kw * (p->dw + 1);
-    int first = iw >= 0 ? 0 : clamp((-iw + p->sw - 1) / p->sw, 0, run->count);
-    int end = iw >= p->iw ? 0 : clamp((p->iw - 1 - iw) / p->sw + 1, 0, run->count);
-    if (end <= first)
-        return (struct inside){run->count, 0, 0};
-    return (struct inside){first, end - first, (ptrdiff_t)ih * p->iw + iw + (ptrdiff_t)first * p->sw};
+    struct run *last = &s->gap[s->gaps - 1];
+    if (count == 0)
+        return;
+    if (s->gaps > 0 && last->at + last->count == at)
+        last->count += count;
+    else
+        s->gap[s->gaps++] = (struct run){0, at, count};
 }
 
-/* One run, all taps and channels; `gather` is a constant at both calls. */
-SIMD void move(const struct conv_problem *p, const struct columns_block *b, const struct run *run, float *src,
-               float *q, bool gather)
+static void add_run(struct strip *s, bool join, struct run run)
 {
-    const int taps = p->kh * p->kw;
-    const size_t plane = (size_t)p->ih * p->iw, row = taps * b->stride;
-    float *image = src + ((size_t)run->mb * p->ic + b->channel) * plane;
-    for (int tap = 0; tap < taps; tap++) {
-        struct inside in = inside(p, run, tap / p->kw, tap % p->kw);
-        float *to = q + tap * b->stride + run->at, *from = image + in.from;
-        for (int c = 0; c < b->channels; c++, to += row, from += plane)
-            if (gather) {
-                zero(in.skip, to);
-                copy(in.count, from, p->sw, to + in.skip);
-                zero(run->count - in.skip - in.count, to + in.skip + in.count);
-            } else {
-                add(in.count, to + in.skip, p->sw, from);
-            }
+    struct run *last = &s->run[s->runs - 1];
+    if (join && s->runs > 0 && last->from - last->at == run.from - run.at)
+        last->count = run.at + run.count - last->at;
+    else
+        s->run[s->runs++] = run;
+}
+
+/* What tap (kh, kw) reads for `count` output pixels of the minibatch from `pixel` on. */
+static void find_runs(const struct conv_problem *p, size_t pixel, int count, int kh, int kw, struct strip *s)
+{
+    const size_t plane = (size_t)p->oh * p->ow, image = (size_t)p->ic * p->ih * p->iw;
+    int oh = (int)(pixel % plane / p->ow), ow = (int)(pixel % p->ow), n;
+    ptrdiff_t from = 0;
+    s->runs = s->gaps = 0;
+    for (int at = 0; at < count; at += n, ow = 0) {
+        n = count - at < p->ow - ow ? count - at : p->ow - ow;
+        /* pixel i of this row reads column iw + i * sw */
+        const int ih = oh * p->sh - p->ph + kh * (p->dh + 1), iw = ow * p->sw - p->pw + kw * (p->dw + 1);
+        const bool outside = ih < 0 || ih >= p->ih || iw >= p->iw;
+        const int first = outside || iw >= 0 ? 0 : clamp((-iw + p->sw - 1) / p->sw, 0, n);
+        const int end = outside ? 0 : clamp((p->iw - 1 - iw) / p->sw + 1, first, n);
+        add_gap(s, at, first);
+        if (end > first)
+            add_run(s, p->sw == 1,
+                    (struct run){from + (ptrdiff_t)ih * p->iw + iw + (ptrdiff_t)first * p->sw, at + first,
+                                 end - first});
+        add_gap(s, at + end, n - end);
+        if (++oh == p->oh) {
+            oh = 0;
+            from += image;
+        }
     }
 }
 
-SIMD void walk(const struct conv_problem *p, const struct columns_block *b, float *src, float *q, bool gather)
+/* All channels of a block, strip by strip and tap by tap; `gather` and, if it is 1, `step` are constants at the calls. */
+SIMD void walk(const struct conv_problem *p, const struct columns_block *b, float *src, float *q, bool gather,
+               int step)
 {
-    const size_t plane = (size_t)p->oh * p->ow;
-    for (size_t at = 0; at < b->pixels;) {
-        const size_t x = b->pixel + at;
-        struct run run = {(int)(x / plane), (int)(x % plane / p->ow), (int)(x % p->ow), 0, at};
-        run.count = b->pixels - at < (size_t)(p->ow - run.ow) ? (int)(b->pixels - at) : p->ow - run.ow;
-        move(p, b, &run, src, q, gather);
-        at += run.count;
+    const size_t src_plane = (size_t)p->ih * p->iw, dst_plane = (size_t)p->oh * p->ow;
+    const size_t taps = (size_t)p->kh * p->kw, stride = b->stride;
+    const int channels = b->channels;
+    struct strip s;
+    for (size_t x = 0; x < b->pixels; x += STRIP) {
+        const int count = b->pixels - x < STRIP ? (int)(b->pixels - x) : STRIP;
+        float *image = src + ((b->pixel + x) / dst_plane * p->ic + b->channel) * src_plane;
+        for (size_t tap = 0; tap < taps; tap++) {
+            find_runs(p, b->pixel + x, count, (int)tap / p->kw, (int)tap % p->kw, &s);
+            for (int c = 0; c < channels; c++) {
+                float *plane = image + c * src_plane, *row = q + (c * taps + tap) * stride + x;
+                for (int i = 0; gather && i < s.runs; i++)
+                    copy(s.run[i].count, plane + s.run[i].from, step, row + s.run[i].at);
+                for (int i = 0; i < s.gaps; i++)
+                    zero(s.gap[i].count, row + s.gap[i].at);
+                for (int i = 0; !gather && i < s.runs; i++)
+                    add(s.run[i].count, row + s.run[i].at, step, plane + s.run[i].from);
+            }
+        }
     }
 }
 
 static void gather(const struct conv_problem *p, const struct columns_block *b, const float *src, float *q)
 {
-    walk(p, b, (float *)src, q, true);
+    if (p->sw == 1)
+        walk(p, b, (float *)src, q, true, 1);
+    else
+        walk(p, b, (float *)src, q, true, p->sw);
 }
 
-static void scatter(const struct conv_problem *p, const struct columns_block *b, const float *q, float *src)
+static void scatter(const struct conv_problem *p, const struct columns_block *b, float *q, float *src)
 {
-    walk(p, b, src, (float *)q, false);
+    if (p->sw == 1)
+        walk(p, b, src, q, false, 1);
+    else
+        walk(p, b, src, q, false, p->sw);
 }
 
 SIMD void transpose_4x4(const float *from, size_t from_stride, float *to, size_t to_stride)
@@ -132,10 +174,13 @@ SIMD void transpose_4x4(const float *from, size_t from_stride, float *to, size_t
 static void transpose(size_t rows, size_t cols, const float *from, size_t from_stride, float *to,
                       size_t to_stride)
 {
+    enum { LINE = 16 }; /* whole lines are read and written before the next */
     const size_t whole_rows = rows / 4 * 4, whole_cols = cols / 4 * 4;
-    for (size_t c = 0; c < whole_cols; c += 4)
-        for (size_t r = 0; r < whole_rows; r += 4)
-            transpose_4x4(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
+    for (size_t r0 = 0; r0 < whole_rows; r0 += LINE)
+        for (size_t c0 = 0; c0 < whole_cols; c0 += LINE)
+            for (size_t c = c0; c < whole_cols && c < c0 + LINE; c += 4)
+                for (size_t r = r0; r < whole_rows && r < r0 + LINE; r += 4)
+                    transpose_4x4(from + r * from_stride + c, from_stride, to + c * to_stride + r, to_stride);
     for (size_t r = 0; r < rows; r++)
         for (size_t c = r < whole_rows ? whole_cols : 0; c < cols; c++)
             to[c * to_stride + r] = from[r * from_stride + c];

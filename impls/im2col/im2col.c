@@ -14,6 +14,7 @@
 #include "kernels/brgemm.h"
 #include "size.h"
 
+#include <limits.h>
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 struct state {
-    struct conv_problem p; /* flattened */
+    struct conv_problem p;
     const struct brgemm_kernel *kernel;
     const struct columns_kernel *columns;
     int icg, ocg, taps;
@@ -276,10 +277,11 @@ static int gcd(int a, int b)
  * column over all sets of a cache. */
 static void plan_blocks(struct state *s)
 {
-    enum { ROWS = 256, LINE = 16 };
+    enum { ROWS = 320, LINE = 16 };
     const size_t blocks = (s->k + ROWS - 1) / ROWS;
     s->channels = (int)((s->icg + blocks - 1) / blocks);
-    const size_t rows = (size_t)s->channels * s->taps + s->ocg, width = s->kernel->vectors * s->kernel->vlen;
+    const size_t rows = (size_t)s->channels * s->taps + min(s->ocg, ROWS),
+                 width = s->kernel->vectors * s->kernel->vlen;
     size_t chunk = l2_bytes() / 2 / sizeof(float) / rows / width * width;
     if (chunk < 2 * width)
         chunk = 2 * width;
@@ -314,11 +316,16 @@ static void plan_parts(struct state *s, enum conv_tensor output, int threads)
         outer * s->p.g >= (size_t)threads ? 1 : (int)min((threads - 1) / (outer * s->p.g) + 1, channels);
 }
 
+static const char *refuse(const struct conv_problem *p, enum conv_tensor output)
+{
+    (void)output;
+    return (size_t)p->kh * p->kw > INT_MAX ? "the kernel has too many taps" : NULL;
+}
+
 static const char *plan(struct conv_plan *plan)
 {
-    struct state s = {.p = columns_flatten(&plan->problem),
-                      .kernel = brgemm_kernel(plan->isa),
-                      .columns = columns_kernel(plan->isa)};
+    struct state s = {
+        .p = plan->problem, .kernel = brgemm_kernel(plan->isa), .columns = columns_kernel(plan->isa)};
     s.icg = s.p.ic / s.p.g;
     s.ocg = s.p.oc / s.p.g;
     s.taps = s.p.kh * s.p.kw;
@@ -360,6 +367,7 @@ const struct conv_impl im2col_impl = {
     .summary = "blocks of Q built in the cache, own matrix product",
     .source = "Chellapilla et al. 2006; Goto and van de Geijn 2008",
     .exact = true,
+    .refuse = refuse,
     .plan = plan,
     .run = run,
     .destroy = destroy,

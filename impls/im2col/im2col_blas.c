@@ -52,18 +52,19 @@ static void move(const struct conv_plan *plan, struct columns_block block, float
     const struct conv_problem *p = &plan->problem;
     const struct columns_kernel *kernel = columns_kernel(plan->isa);
     const size_t plane = (size_t)p->ih * p->iw, rows = (size_t)p->kh * p->kw * block.stride;
-    const int channels = block.channels;
     float *image = src + (block.pixel / block.pixels * p->ic + block.channel) * plane;
+    const size_t channels = block.channels, threads = plan->threads;
 #pragma omp parallel for num_threads(plan->threads)
-    for (int c = 0; c < channels; c++) {
-        struct columns_block one = block;
-        one.channel += c;
-        one.channels = 1;
+    for (size_t i = 0; i < threads; i++) {
+        const size_t begin = channels * i / threads, end = channels * (i + 1) / threads;
+        struct columns_block mine = block;
+        mine.channel += begin;
+        mine.channels = end - begin;
         if (gather) {
-            kernel->gather(p, &one, src, q + c * rows);
+            kernel->gather(p, &mine, src, q + begin * rows);
         } else {
-            memset(image + c * plane, 0, plane * sizeof(float));
-            kernel->scatter(p, &one, q + c * rows, src);
+            memset(image + begin * plane, 0, mine.channels * plane * sizeof(float));
+            kernel->scatter(p, &mine, q + begin * rows, src);
         }
     }
 }
