@@ -150,9 +150,13 @@ const float *runner_export(struct runner *runner)
 
 static void set_tensors(const struct runner *runner, int set, float *tensor[CONV_TENSORS])
 {
+    if (!set) {
+        memcpy(tensor, runner->tensor, sizeof runner->tensor);
+        return;
+    }
     char *at = (char *)runner->copies.data + (size_t)(set - 1) * set_stride(runner);
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
-        tensor[t] = set ? (float *)(void *)at : runner->tensor[t];
+        tensor[t] = (float *)(void *)at;
         at += (runner->plan.bytes[t] / 64 + 2) * 64;
     }
 }
