@@ -2,89 +2,27 @@
  * NCHW, and its Winograd (x86 with AVX-512, up to version 3.1).
  * https://uxlfoundation.github.io/oneDNN/dev_guide_convolution.html
  * SPDX-License-Identifier: Apache-2.0 */
-#include "onednn/shim.h"
+#include "onednn/choice.h"
 
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 struct state {
-    dnnl_engine_t engine;
-    dnnl_stream_t stream;
+    struct onednn_library library;
     dnnl_primitive_t convolution;
     dnnl_primitive_t reorder[CONV_TENSORS][2]; /* to the plain layout, from it; NULL where all is plain */
 };
 
-/* ---- primitives ---- */
-
-static const_dnnl_primitive_desc_t descriptor(dnnl_primitive_t primitive)
-{
-    const_dnnl_primitive_desc_t pd;
-    dnnl_primitive_get_primitive_desc(primitive, &pd);
-    return pd;
-}
-
-static size_t argument_bytes(dnnl_primitive_t primitive, int arg)
-{
-    return dnnl_memory_desc_get_size(
-        dnnl_primitive_desc_query_md(descriptor(primitive), dnnl_query_exec_arg_md, arg));
-}
-
-/* NULL if pd is. */
-static dnnl_primitive_t create_primitive(dnnl_primitive_desc_t pd)
-{
-    dnnl_primitive_t primitive = NULL;
-    if (pd && dnnl_primitive_create(&primitive, pd))
-        primitive = NULL;
-    if (pd)
-        dnnl_primitive_desc_destroy(pd);
-    return primitive;
-}
-
-struct argument {
-    int index;
-    const void *data;
-};
-
-/* Memory objects are made anew for every call, so that calls share nothing: 0.3 us each. */
-static void execute(const struct state *state, dnnl_primitive_t primitive, const struct argument *args, int n)
-{
-    dnnl_exec_arg_t list[CONV_TENSORS + 1];
-    for (int i = 0; i < n; i++) {
-        list[i].arg = args[i].index;
-        dnnl_memory_create(
-            &list[i].memory,
-            dnnl_primitive_desc_query_md(descriptor(primitive), dnnl_query_exec_arg_md, args[i].index),
-            state->engine, (void *)args[i].data);
-    }
-    dnnl_primitive_execute(primitive, state->stream, n, list);
-    dnnl_stream_wait(state->stream);
-    for (int i = 0; i < n; i++)
-        dnnl_memory_destroy(list[i].memory);
-}
-
-static void convolve(const struct state *state, dnnl_primitive_t primitive, enum conv_tensor output,
-                     float *const tensor[CONV_TENSORS], void *scratch)
-{
-    const struct argument args[] = {
-        {onednn_arg(output, CONV_SRC), tensor[CONV_SRC]},
-        {onednn_arg(output, CONV_WEI), tensor[CONV_WEI]},
-        {onednn_arg(output, CONV_DST), tensor[CONV_DST]},
-        {DNNL_ARG_SCRATCHPAD, scratch},
-    };
-    execute(state, primitive, args, 4);
-}
-
-/* The library takes as many threads as OpenMP would give the caller: returns what that was. */
-static int set_threads(int threads)
-{
-    int before = omp_get_max_threads();
-    omp_set_num_threads(threads);
-    return before;
-}
-
 /* ---- instruction set ---- */
+
+#ifdef TRIPASS_X86
+/* The library's values have a bit for each step that they include. */
+static bool includes(dnnl_cpu_isa_t isa, dnnl_cpu_isa_t step)
+{
+    return (isa & step) == step;
+}
+#endif
 
 /* The library's instruction set is one for the whole process, fixed when it is first used. Its lowest is
  * SSE4.1, which stands for generic. */
@@ -96,9 +34,9 @@ static const char *cap_isa(enum isa isa)
     if (dnnl_set_max_cpu_isa(caps[isa]) == dnnl_success)
         return NULL;
     dnnl_cpu_isa_t now = dnnl_get_effective_cpu_isa();
-    enum isa level = now >= dnnl_cpu_isa_avx512_core ? ISA_AVX512
-                     : now >= dnnl_cpu_isa_avx2      ? ISA_AVX2
-                                                     : ISA_GENERIC;
+    enum isa level = includes(now, dnnl_cpu_isa_avx512_core) ? ISA_AVX512
+                     : includes(now, dnnl_cpu_isa_avx2)      ? ISA_AVX2
+                                                             : ISA_GENERIC;
     bool machine_has_more =
         level == ISA_AVX2 ? __builtin_cpu_supports("avx512f") : __builtin_cpu_supports("avx2");
     if (level > isa || (level < isa && machine_has_more))
@@ -109,129 +47,15 @@ static const char *cap_isa(enum isa isa)
     return NULL;
 }
 
-/* ---- the choice among variants ---- */
-
-struct candidate {
-    const struct onednn_variant *variant;
-    dnnl_primitive_t primitive;
-    double best, spent; /* seconds of the fastest trial and of all */
-};
-
-/* 1x1, strided, channels-last, fewer input channels than a vector: silently wrong weight gradients, or a hang
- * (https://github.com/uxlfoundation/oneDNN/issues/6035). */
-static bool known_wrong(const struct conv_problem *p, enum conv_tensor output, const struct onednn_variant *v)
-{
-    return output == CONV_WEI && v->layout == ONEDNN_NHWC && p->kh * p->kw == 1 && (p->sh > 1 || p->sw > 1) &&
-           p->ic / p->g < 16;
-}
-
-/* Runs the candidates in turn, in memory of their own, and returns the fastest by its best of 3 to 30 calls, within
- * about 0.1 s a candidate; one that is 4 times slower than another may stop earlier. NULL: out of memory. */
-static struct candidate *race(const struct conv_plan *plan, const struct state *state, struct candidate *list,
-                              int n)
-{
-    size_t bytes[CONV_TENSORS + 1] = {0};
-    for (int i = 0; i < n; i++)
-        for (int t = 0; t <= CONV_TENSORS; t++) {
-            int arg = t == CONV_TENSORS ? DNNL_ARG_SCRATCHPAD : onednn_arg(plan->output, (enum conv_tensor)t);
-            size_t need = argument_bytes(list[i].primitive, arg);
-            bytes[t] = need > bytes[t] ? need : bytes[t];
-        }
-    float *memory[CONV_TENSORS + 1];
-    bool have = true;
-    for (int t = 0; t <= CONV_TENSORS; t++) {
-        memory[t] = aligned_alloc(64, (bytes[t] + 64) / 64 * 64);
-        have = have && memory[t];
-        if (memory[t])
-            memset(memory[t], 0, bytes[t]);
-    }
-    struct candidate *fastest = list;
-    for (int round = 0; have && round < 30; round++)
-        for (struct candidate *c = list; c < list + n; c++) {
-            if (c->spent > 0.1 && (round >= 3 || c->best > 4 * fastest->best))
-                continue;
-            double start = omp_get_wtime();
-            convolve(state, c->primitive, plan->output, memory, memory[CONV_TENSORS]);
-            double time = omp_get_wtime() - start;
-            c->spent += time;
-            c->best = round == 0 || time < c->best ? time : c->best;
-            fastest = c->best < fastest->best ? c : fastest;
-        }
-    for (int t = 0; t <= CONV_TENSORS; t++)
-        free(memory[t]);
-    return have ? fastest : NULL;
-}
-
-static const char *implementation_name(dnnl_primitive_t primitive)
-{
-    const char *name = "?";
-    dnnl_primitive_desc_query(descriptor(primitive), dnnl_query_impl_info_str, 0, &name);
-    return name;
-}
-
-/* Two variants often lead to one and the same implementation and layouts. */
-static bool same_primitive(dnnl_primitive_t a, dnnl_primitive_t b, enum conv_tensor output)
-{
-    bool same = !strcmp(implementation_name(a), implementation_name(b));
-    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
-        int arg = onednn_arg(output, t);
-        same = same && dnnl_memory_desc_equal(
-                           dnnl_primitive_desc_query_md(descriptor(a), dnnl_query_exec_arg_md, arg),
-                           dnnl_primitive_desc_query_md(descriptor(b), dnnl_query_exec_arg_md, arg));
-    }
-    return same;
-}
-
-/* Adds what the library has for the variant, unless it is there already. */
-static int add_candidate(const struct conv_plan *plan, const struct state *state, struct candidate *list,
-                         int n, const struct onednn_variant *variant)
-{
-    dnnl_primitive_t primitive =
-        create_primitive(onednn_convolution(state->engine, &plan->problem, plan->output, variant));
-    if (!primitive)
-        return n;
-    for (int i = 0; i < n; i++)
-        if (same_primitive(list[i].primitive, primitive, plan->output)) {
-            dnnl_primitive_destroy(primitive);
-            return n;
-        }
-    list[n] = (struct candidate){.variant = variant, .primitive = primitive};
-    return n + 1;
-}
-
-enum { VARIANTS_MAX = 4 };
-
-/* The convolution of the plan and what it is called. */
-static const char *choose(struct conv_plan *plan, struct state *state, const struct onednn_variant *variants,
-                          int n)
-{
-    struct candidate list[VARIANTS_MAX];
-    int count = 0;
-    for (const struct onednn_variant *v = variants; v < variants + n; v++)
-        if ((plan->output == CONV_DST || v->prop == dnnl_forward_training) &&
-            !known_wrong(&plan->problem, plan->output, v))
-            count = add_candidate(plan, state, list, count, v);
-    if (count == 0)
-        return "this oneDNN has no such implementation for this problem";
-
-    struct candidate *winner = count == 1 ? list : race(plan, state, list, count);
-    for (struct candidate *c = list; c < list + count; c++)
-        if (c != winner)
-            dnnl_primitive_destroy(c->primitive);
-    if (!winner)
-        return "out of memory for oneDNN's trials";
-
-    static const char *const layouts[] = {"any", "nhwc", "nchw"};
-    const char *prop = plan->output != CONV_DST                         ? ""
-                       : winner->variant->prop == dnnl_forward_training ? " fwd_training"
-                                                                        : " fwd_inference";
-    snprintf(plan->detail, sizeof plan->detail, "%s%s %s", implementation_name(winner->primitive), prop,
-             layouts[winner->variant->layout]);
-    state->convolution = winner->primitive;
-    return NULL;
-}
-
 /* ---- the contract ---- */
+
+/* The library takes as many threads as OpenMP would give the caller: returns what that was. */
+static int set_threads(int threads)
+{
+    int before = omp_get_max_threads();
+    omp_set_num_threads(threads);
+    return before;
+}
 
 static void destroy(struct conv_plan *plan)
 {
@@ -242,22 +66,35 @@ static void destroy(struct conv_plan *plan)
                 dnnl_primitive_destroy(state->reorder[t][inward]);
     if (state->convolution)
         dnnl_primitive_destroy(state->convolution);
-    dnnl_stream_destroy(state->stream);
-    dnnl_engine_destroy(state->engine);
+    dnnl_stream_destroy(state->library.stream);
+    dnnl_engine_destroy(state->library.engine);
     free(state);
 }
 
 static const char *create_reorders(const struct conv_plan *plan, struct state *state)
 {
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
-        struct onednn_reorder reorder = {&plan->problem, plan->output, t, descriptor(state->convolution)};
+        struct onednn_reorder reorder = {&plan->problem, plan->output, t,
+                                         onednn_descriptor(state->convolution)};
         for (int inward = 0; inward < 2; inward++) {
-            state->reorder[t][inward] = create_primitive(onednn_reorder(state->engine, &reorder, inward));
+            state->reorder[t][inward] =
+                onednn_create(onednn_reorder(state->library.engine, &reorder, inward));
             if (!state->reorder[t][inward])
                 return "oneDNN cannot reorder a tensor to or from its own layout";
         }
     }
     return NULL;
+}
+
+/* What really runs: the library's name for it, and by which request. */
+static void describe(struct conv_plan *plan, const struct onednn_choice *choice)
+{
+    static const char *const layouts[] = {"any", "nhwc", "nchw"};
+    const char *prop = plan->output != CONV_DST                         ? ""
+                       : choice->variant->prop == dnnl_forward_training ? " fwd_training"
+                                                                        : " fwd_inference";
+    snprintf(plan->detail, sizeof plan->detail, "%s%s %s", onednn_name(choice->primitive), prop,
+             layouts[choice->variant->layout]);
 }
 
 static const char *make_plan(struct conv_plan *plan, const struct onednn_variant *variants, int n)
@@ -268,12 +105,17 @@ static const char *make_plan(struct conv_plan *plan, const struct onednn_variant
     struct state *state = calloc(1, sizeof *state);
     if (!state)
         return "out of memory";
-    dnnl_engine_create(&state->engine, dnnl_cpu, 0);
-    dnnl_stream_create(&state->stream, state->engine, dnnl_stream_default_flags);
+    dnnl_engine_create(&state->library.engine, dnnl_cpu, 0);
+    dnnl_stream_create(&state->library.stream, state->library.engine, dnnl_stream_default_flags);
     plan->state = state;
 
     int before = set_threads(plan->threads);
-    reason = choose(plan, state, variants, n);
+    struct onednn_choice choice;
+    reason = onednn_choose(plan, &state->library, variants, n, &choice);
+    if (!reason) {
+        state->convolution = choice.primitive;
+        describe(plan, &choice);
+    }
     if (!reason && variants->layout != ONEDNN_PLAIN)
         reason = create_reorders(plan, state);
     set_threads(before);
@@ -282,8 +124,8 @@ static const char *make_plan(struct conv_plan *plan, const struct onednn_variant
         return reason;
     }
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-        plan->bytes[t] = argument_bytes(state->convolution, onednn_arg(plan->output, t));
-    plan->scratch_bytes = argument_bytes(state->convolution, DNNL_ARG_SCRATCHPAD);
+        plan->bytes[t] = onednn_bytes(state->convolution, onednn_arg(plan->output, t));
+    plan->scratch_bytes = onednn_bytes(state->convolution, DNNL_ARG_SCRATCHPAD);
     return NULL;
 }
 
@@ -291,9 +133,9 @@ static void reorder(const struct conv_plan *plan, enum conv_tensor tensor, bool 
                     float *to)
 {
     const struct state *state = plan->state;
-    const struct argument args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    const struct onednn_argument args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
     int before = set_threads(plan->threads);
-    execute(state, state->reorder[tensor][inward], args, 2);
+    onednn_execute(&state->library, state->reorder[tensor][inward], args, 2);
     set_threads(before);
 }
 
@@ -311,7 +153,7 @@ static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS],
 {
     const struct state *state = plan->state;
     int before = set_threads(plan->threads);
-    convolve(state, state->convolution, plan->output, tensor, scratch);
+    onednn_convolve(&state->library, state->convolution, plan->output, tensor, scratch);
     set_threads(before);
 }
 
@@ -326,13 +168,13 @@ static const char *refuse(const struct conv_problem *p, enum conv_tensor output)
 
 static const char *plan_best(struct conv_plan *plan)
 {
-    static const struct onednn_variant variants[VARIANTS_MAX] = {
+    static const struct onednn_variant variants[ONEDNN_VARIANTS_MAX] = {
         {dnnl_forward_training, dnnl_convolution_direct, ONEDNN_ANY},
         {dnnl_forward_inference, dnnl_convolution_direct, ONEDNN_ANY},
         {dnnl_forward_training, dnnl_convolution_direct, ONEDNN_NHWC},
         {dnnl_forward_inference, dnnl_convolution_direct, ONEDNN_NHWC},
     };
-    return make_plan(plan, variants, VARIANTS_MAX);
+    return make_plan(plan, variants, ONEDNN_VARIANTS_MAX);
 }
 
 static const char *plan_plain(struct conv_plan *plan)
@@ -363,12 +205,10 @@ static const char *refuse_winograd(const struct conv_problem *p, enum conv_tenso
     return refuse(p, output);
 }
 
-/* F(4,3), for the gradient F(3,4), with the points 0, +-5/8, +-3/2: products of transformed values amplify
- * rounding 4.78 times as much as the sums of a direct convolution, where 4.78 = (mean over output rows i of
- * sum over k of (A_ik |G_k| |B_k|)^2) / 3, rows A, G, B of the one-dimensional transforms. */
+/* The library's F(4,3) and F(3,4) are on the points of winograd-f4: 0, +-5/8, +-3/2 (read in version 2.6's kernels). */
 static double winograd_bound(const struct conv_problem *p, enum conv_tensor output)
 {
-    return 4.78 * conv_rounding_bound(p, output);
+    return conv_impl_find("winograd-f4")->error_bound(p, output);
 }
 
 const struct conv_impl onednn_impl = {
