@@ -39,12 +39,12 @@ static struct layout make_layout(const struct winograd *w)
 void winograd_gradient_plan(struct conv_plan *plan)
 {
     struct winograd *w = plan->state;
-    long tiles = winograd_cache_bytes() / (long)(sizeof(float) * w->points * (w->cb + w->kb) * B);
+    long tiles = winograd_l2_bytes() / (long)(sizeof(float) * w->points * (w->cb + w->kb) * B);
     tiles = tiles < 24 ? 24 : tiles > 96 ? 96 : tiles;
-    w->blocks = (w->tiles + tiles - 1) / tiles;
-    w->blocks = (w->blocks + plan->threads - 1) / plan->threads * plan->threads;
-    w->blocks = w->blocks > w->tiles ? w->tiles : w->blocks;
-    w->tile_block = w->blocks ? (int)((w->tiles + w->blocks - 1) / w->blocks) : 0;
+    w->parts = (w->tiles + tiles - 1) / tiles;
+    w->parts = (w->parts + plan->threads - 1) / plan->threads * plan->threads;
+    w->parts = w->parts > w->tiles ? w->tiles : w->parts;
+    w->tile_block = w->parts ? (int)((w->tiles + w->parts - 1) / w->parts) : 0;
     plan->scratch_bytes = sizeof(float) * (size_t)(make_layout(w).thread * plan->threads);
 }
 
@@ -68,14 +68,15 @@ static void multiply(const struct winograd *w, const struct layout *l, int tiles
 static void run_block(const struct winograd *w, const struct layout *l, float *large, float *small, int group,
                       long block, bool accumulate, float *scratch)
 {
-    const struct winograd_range range = winograd_block(w, block);
+    const struct winograd_part in = winograd_cut(w, block, w->parts, w->cb);
+    const struct winograd_part out = winograd_cut(w, block, w->parts, w->kb);
     struct winograd_panel v = l->v, d = l->d;
     v.base = scratch + l->v_begin;
     d.base = scratch + l->d_begin;
-    winograd_read_large(w, large, group, range, v);
-    winograd_read_small(w, small, group, range, d);
+    winograd_read_large(w, large, group, in, v);
+    winograd_read_small(w, small, group, out, d);
     for (int point = 0; point < w->points; point++)
-        multiply(w, l, (int)(range.end - range.first), accumulate, v.base + point * v.point,
+        multiply(w, l, (int)(in.tile_end - in.tile), accumulate, v.base + point * v.point,
                  d.base + point * d.point, scratch + point * l->s_point);
 }
 
@@ -113,16 +114,16 @@ void winograd_gradient_run(const struct conv_plan *plan, float *const tensor[CON
 {
     const struct winograd *w = plan->state;
     const struct layout l = make_layout(w);
-    if (w->blocks == 0) {
+    if (w->parts == 0) {
         memset(tensor[CONV_WEI], 0, plan->bytes[CONV_WEI]);
         return;
     }
 #pragma omp parallel num_threads(plan->threads)
     {
         const int team = omp_get_num_threads(), self = omp_get_thread_num();
-        const int parts = w->blocks < team ? (int)w->blocks : team;
+        const int parts = w->parts < team ? (int)w->parts : team;
         for (int group = 0; group < w->groups; group++) {
-            const long begin = w->blocks * self / parts, end = w->blocks * (self + 1) / parts;
+            const long begin = w->parts * self / parts, end = w->parts * (self + 1) / parts;
             for (long block = begin; self < parts && block < end; block++)
                 run_block(w, &l, tensor[CONV_SRC], tensor[CONV_DST], group, block, block > begin,
                           (float *)scratch + l.thread * self);

@@ -1,11 +1,17 @@
-/* Forward and backward: the weights to values once, then each thread takes a block of tiles through all three steps
- * while it lies in the level 2 cache, so that values never go to memory; those of the weights are streamed.
+/* Forward and backward: values of the tiles times values of the weights at each point, in one of two schemes.
  *
- *     values of the tiles        V  [point][c block][tile][16]       scratch of the thread
- *     values of the weights      U  [point][k panel][c][panel]       scratch shared, panel: width of a register tile
- *     products                   M  [point][k block][tile][16]       over V of the point before: that is used up
+ * Own tiles: the weights become values once; then each thread takes parts of the tiles through all three steps while
+ * they lie in its level 2 cache. The values of the weights are streamed, once a part.
+ * Shared tiles: for few tiles and many channels, where the values of the weights are what is large. The team makes the
+ * values of all tiles; then each thread takes output channels, and makes the values of their weights just before use,
+ * some input channels at a time, so that these never leave the level 2 cache.
+ *
+ *     values of the tiles        V  [point][c block][tile][16]
+ *     values of the weights      U  [point][k panel][c][panel]       panel: width of the register tile
+ *     products                   M  [point][k block][tile][16]       own tiles: over V of the point before, which is used up
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/transpose.h"
 #include "winograd/winograd.h"
 
 #include <omp.h>
@@ -19,137 +25,216 @@ enum {
 
 /* Layouts that follow from the blocking, in floats. */
 struct layout {
-    int panel;  /* channels in a panel of U */
-    int panels; /* panels of one point */
-    ptrdiff_t u_point, u_group;
-    ptrdiff_t slot;   /* V or M of one point */
-    ptrdiff_t thread; /* scratch of one thread */
+    int panel;          /* channels in a panel of U */
+    int c_step, k_step; /* channel blocks that U holds */
+    ptrdiff_t u_panel, u_point, block, v_point, m_point;
+    ptrdiff_t shared, thread; /* scratch of the team (U, or V if tiles are shared) and of a thread */
+    ptrdiff_t m;              /* where M begins in that of a thread */
 };
+
+static int min(int a, int b)
+{
+    return a < b ? a : b;
+}
 
 static struct layout make_layout(const struct winograd *w)
 {
-    struct layout l = {.panel = w->gemm->vectors * w->gemm->vlen};
-    l.panels = (w->kb * B + l.panel - 1) / l.panel;
-    l.u_point = winograd_stride((ptrdiff_t)l.panels * l.panel * w->cb * B);
-    l.u_group = l.u_point * w->points;
-    l.slot = winograd_stride((ptrdiff_t)(w->cb > w->kb ? w->cb : w->kb) * w->tile_block * B);
-    l.thread = l.slot * (w->points + 1);
+    struct layout l = {.panel = w->gemm->vectors * w->gemm->vlen, .c_step = w->cb, .k_step = w->kb};
+    const int panel_blocks = l.panel / B;
+    if (w->shared) {
+        l.k_step = min(2 * panel_blocks, w->kb);
+        const ptrdiff_t bytes = sizeof(float) * w->points * l.k_step * B * B; /* of U for one block of c */
+        l.c_step = min(w->cb, (int)(winograd_l2_bytes() * 2 / 3 / bytes) + 1);
+    }
+    l.u_panel = (ptrdiff_t)l.c_step * B * l.panel;
+    l.u_point = winograd_stride((l.k_step + panel_blocks - 1) / panel_blocks * l.u_panel);
+    l.block = (ptrdiff_t)w->tile_block * B;
+    l.v_point = winograd_stride(l.block * (w->shared || w->cb > w->kb ? w->cb : w->kb));
+    l.m_point = w->shared ? winograd_stride(l.block * l.k_step) : l.v_point;
+    l.shared = w->shared ? l.v_point * w->points : l.u_point * w->points * w->groups;
+    l.m = w->shared ? l.u_point * w->points : 0;
+    l.thread = l.m + l.m_point * (w->points + !w->shared);
     return l;
 }
 
+/* Measured (Zen 3, 2 threads, minibatch 8): tiles are better shared at 14x14 and 7x7, and not at 28x28, where a thread
+ * has 196 of them, even if the values of 512 x 512 weights come from memory. Own parts fill the level 2 cache, but 24
+ * tiles are needed to hide the stream of weights. */
 void winograd_image_plan(struct conv_plan *plan)
 {
+    enum { SHARED_TILES = 192, SHARED_PART = 256, PART_MIN = 24, PART_MAX = 48 };
     struct winograd *w = plan->state;
-    const long channels = (w->cb > w->kb ? w->cb : w->kb) * B;
-    long tiles = winograd_cache_bytes() / (long)(sizeof(float) * (w->points + 1) * channels);
-    tiles = tiles < 24 ? 24 : tiles > 48 ? 48 : tiles;
-    w->blocks = (w->tiles + tiles - 1) / tiles;
-    w->blocks = (w->blocks + plan->threads - 1) / plan->threads * plan->threads;
-    w->blocks = w->blocks > w->tiles ? w->tiles : w->blocks;
-    w->tile_block = w->blocks ? (int)((w->tiles + w->blocks - 1) / w->blocks) : 0;
-    struct layout l = make_layout(w);
-    plan->scratch_bytes = sizeof(float) * (size_t)(l.u_group * w->groups + l.thread * plan->threads);
-}
-
-/* Weights of the backward pass: flipped taps, and input and output channels exchanged. */
-static void flip_block(const float *block, float *flipped)
-{
-    for (int tap = 0; tap < TAPS; tap++)
-        for (int i = 0; i < B; i++)
-            for (int j = 0; j < B; j++)
-                flipped[((TAPS - 1 - tap) * B + j) * B + i] = block[(tap * B + i) * B + j];
-}
-
-/* Values of one 16 x 16 block of the weights, u: of its group. */
-static void transform_weights(const struct winograd *w, const struct layout *l, bool backward, float *wei,
-                              int group, int k, int c, float *u)
-{
-    const size_t index =
-        backward ? ((size_t)group * w->cb + c) * w->kb + k : ((size_t)group * w->kb + k) * w->cb + c;
-    float flipped[TAPS * B * B], *block = wei + index * TAPS * B * B;
-    if (backward) {
-        flip_block(block, flipped);
-        block = flipped;
+    w->shared = w->tiles < SHARED_TILES * plan->threads;
+    if (w->shared)
+        w->parts = (w->tiles + SHARED_PART - 1) / SHARED_PART;
+    else {
+        const long tile_bytes = (long)sizeof(float) * w->points * B * (w->cb > w->kb ? w->cb : w->kb);
+        const long fit = winograd_l2_bytes() / tile_bytes;
+        const long part = fit < PART_MIN ? PART_MIN : fit > PART_MAX ? PART_MAX : fit;
+        w->parts = (w->tiles + part - 1) / part;
+        w->parts = (w->parts + plan->threads - 1) / plan->threads * plan->threads;
     }
-    const struct winograd_window window = {.base = block,
+    w->tile_block = w->parts ? (int)((w->tiles + w->parts - 1) / w->parts) : 0;
+    const struct layout l = make_layout(w);
+    plan->scratch_bytes = sizeof(float) * (size_t)(l.shared + l.thread * plan->threads);
+}
+
+/* Values of one 16 x 16 block of the weights. Backward, the taps are flipped and the channels exchanged. */
+static void transform_block(const struct winograd *w, const struct layout *l, bool backward, float *block,
+                            float *values)
+{
+    float flipped[TAPS * B * B];
+    for (int tap = 0; backward && tap < TAPS; tap++)
+        transpose_block(block + tap * B * B, flipped + (TAPS - 1 - tap) * B * B);
+    const struct winograd_window window = {.base = backward ? flipped : block,
                                            .row = WINOGRAD_TAPS * B * B,
                                            .pixel = B * B,
                                            .height = WINOGRAD_TAPS,
                                            .width = WINOGRAD_TAPS};
-    const int channel = k * B;
-    const struct winograd_values values = {.base = u +
-                                                   (ptrdiff_t)(channel / l->panel) * w->cb * B * l->panel +
-                                                   (ptrdiff_t)c * B * l->panel + channel % l->panel,
-                                           .point = l->u_point,
-                                           .item = l->panel,
-                                           .window = B,
-                                           .items = B};
-    w->kernel->weights(&window, &values);
+    const struct winograd_values to = {
+        .base = values, .point = l->u_point, .item = l->panel, .window = B, .items = B};
+    w->kernel->weights(&window, &to);
 }
 
-/* M = V U at one point. */
-static void multiply(const struct winograd *w, const struct layout *l, int tiles, const float *v,
-                     const float *u, float *m)
+/* The channel blocks [k, k_end) x [c, c_end) of a group's weights. */
+struct weights_part {
+    int group, k, k_end, c, c_end;
+};
+
+static void transform_weights(const struct winograd *w, const struct layout *l, bool backward, float *wei,
+                              struct weights_part p, float *u)
 {
-    const ptrdiff_t block = (ptrdiff_t)w->tile_block * B;
-    struct brgemm_segment segment[CHUNK];
-    for (int s = 0; s < CHUNK; s++)
-        segment[s] = (struct brgemm_segment){s * block, (ptrdiff_t)s * B * l->panel};
-    struct brgemm_shape shape = {.rows = tiles, .depth = B, .a_row = B, .a_k = 1, .b_k = l->panel};
-    shape.b_vec = w->gemm->vlen;
-    shape.c_row = B;
-    shape.c_vec = w->gemm->vlen < B ? w->gemm->vlen : block;
-    for (int c = 0; c < w->cb; c += CHUNK)
-        for (int k = 0; k < l->panels; k++) {
-            const int left = w->kb * B - k * l->panel;
-            shape.vectors = (left < l->panel ? left : l->panel) / w->gemm->vlen;
-            shape.accumulate = c > 0;
-            shape.ahead = k + 1 < l->panels   ? u + ((ptrdiff_t)(k + 1) * w->cb + c) * B * l->panel
-                          : c + CHUNK < w->cb ? u + (ptrdiff_t)(c + CHUNK) * B * l->panel
-                                              : u + l->u_point;
-            w->gemm->run(&shape, w->cb - c < CHUNK ? w->cb - c : CHUNK, segment, v + c * block,
-                         u + ((ptrdiff_t)k * w->cb + c) * B * l->panel, m + k * (l->panel / B) * block);
+    for (int k = p.k; k < p.k_end; k++)
+        for (int c = p.c; c < p.c_end; c++) {
+            const size_t block = backward ? ((size_t)p.group * w->cb + c) * w->kb + k
+                                          : ((size_t)p.group * w->kb + k) * w->cb + c;
+            const int column = (k % l->k_step) * B;
+            transform_block(w, l, backward, wei + block * TAPS * B * B,
+                            u + column / l->panel * l->u_panel + column % l->panel +
+                                (ptrdiff_t)(c % l->c_step) * B * l->panel);
         }
 }
 
-static void run_block(const struct winograd *w, const struct layout *l, float *large, const float *u,
-                      float *small, int group, struct winograd_range range, float *scratch)
+/* M (+)= V U at one point, for `cb` and `kb` channel blocks. */
+static void multiply(const struct winograd *w, const struct layout *l, struct brgemm_shape shape, int cb,
+                     int kb, const float *v, const float *u, float *m)
 {
-    const ptrdiff_t block = (ptrdiff_t)w->tile_block * B;
-    struct winograd_panel m = {scratch, l->slot, block, B}, v = m;
-    v.base += l->slot;
-    winograd_read_large(w, large, group, range, v);
+    struct brgemm_segment segment[CHUNK];
+    for (int s = 0; s < CHUNK; s++)
+        segment[s] = (struct brgemm_segment){s * l->block, (ptrdiff_t)s * B * l->panel};
+    for (int c = 0; c < cb; c += CHUNK, shape.accumulate = true)
+        for (int k = 0; k * l->panel < kb * B; k++) {
+            const float *panel = u + k * l->u_panel + (ptrdiff_t)c * B * l->panel;
+            shape.vectors = min(kb * B - k * l->panel, l->panel) / w->gemm->vlen;
+            shape.ahead = (k + 1) * l->panel < kb * B ? panel + l->u_panel
+                          : c + CHUNK < cb            ? u + (ptrdiff_t)(c + CHUNK) * B * l->panel
+                                                      : u + l->u_point;
+            w->gemm->run(&shape, min(cb - c, CHUNK), segment, v + c * l->block, panel,
+                         m + k * (l->panel / B) * l->block);
+        }
+}
+
+static void multiply_points(const struct winograd *w, const struct layout *l, struct winograd_part tiles,
+                            struct weights_part weights, const float *v, const float *u, float *m)
+{
+    const int vlen = w->gemm->vlen;
+    const struct brgemm_shape shape = {.rows = (int)(tiles.tile_end - tiles.tile),
+                                       .depth = B,
+                                       .a_row = B,
+                                       .a_k = 1,
+                                       .b_k = l->panel,
+                                       .b_vec = vlen,
+                                       .c_row = B,
+                                       .c_vec = vlen < B ? vlen : l->block,
+                                       .accumulate = weights.c > 0};
     for (int point = 0; point < w->points; point++)
-        multiply(w, l, (int)(range.end - range.first), v.base + point * l->slot, u + point * l->u_point,
-                 m.base + point * l->slot);
-    winograd_write_small(w, small, group, range, m);
+        multiply(w, l, shape, weights.c_end - weights.c, weights.k_end - weights.k,
+                 v + point * l->v_point + weights.c * l->block, u + point * l->u_point,
+                 m + point * l->m_point);
+}
+
+/* What a run works on. */
+struct job {
+    const struct winograd *w;
+    struct layout l;
+    bool backward;
+    float *large, *wei, *small; /* the tensors */
+    float *shared, *thread;     /* the scratch */
+};
+
+/* Both are called by every thread of the team. */
+static void run_own_tiles(const struct job *j, int group)
+{
+    const struct winograd *w = j->w;
+    const struct layout *l = &j->l;
+    float *u = j->shared + l->u_point * w->points * group, *m = j->thread + l->thread * omp_get_thread_num();
+#pragma omp for collapse(2)
+    for (int k = 0; k < w->kb; k++)
+        for (int c = 0; c < w->cb; c++)
+            transform_weights(w, l, j->backward, j->wei, (struct weights_part){group, k, k + 1, c, c + 1}, u);
+#pragma omp for schedule(dynamic) nowait
+    for (long index = 0; index < w->parts; index++) {
+        const struct winograd_part in = winograd_cut(w, index, w->parts, w->cb);
+        const struct winograd_part out = winograd_cut(w, index, w->parts, w->kb);
+        float *v = m + l->m_point;
+        winograd_read_large(w, j->large, group, in, (struct winograd_panel){v, l->v_point, l->block, B});
+        multiply_points(w, l, in, (struct weights_part){group, 0, w->kb, 0, w->cb}, v, u, m);
+        winograd_write_small(w, j->small, group, out, (struct winograd_panel){m, l->m_point, l->block, B});
+    }
+}
+
+static void run_shared_tiles(const struct job *j, int group)
+{
+    const struct winograd *w = j->w;
+    const struct layout *l = &j->l;
+    float *v = j->shared, *u = j->thread + l->thread * omp_get_thread_num(), *m = u + l->m;
+    for (long index = 0; index < w->parts; index++) {
+        const struct winograd_part part = winograd_cut(w, index, w->parts, w->cb);
+#pragma omp for collapse(2)
+        for (long tile = part.tile; tile < part.tile_end; tile++)
+            for (int c = 0; c < w->cb; c++)
+                winograd_read_large(w, j->large, group, (struct winograd_part){tile, tile + 1, c, c + 1},
+                                    (struct winograd_panel){v + c * l->block + (tile - part.tile) * B,
+                                                            l->v_point, l->block, B});
+#pragma omp for schedule(dynamic)
+        for (int k = 0; k < w->kb; k += l->k_step) {
+            struct weights_part weights = {group, k, min(k + l->k_step, w->kb), 0, 0};
+            for (; weights.c < w->cb; weights.c = weights.c_end) {
+                weights.c_end = min(weights.c + l->c_step, w->cb);
+                transform_weights(w, l, j->backward, j->wei, weights, u);
+                multiply_points(w, l, part, weights, v, u, m);
+            }
+            winograd_write_small(w, j->small, group,
+                                 (struct winograd_part){part.tile, part.tile_end, k, weights.k_end},
+                                 (struct winograd_panel){m, l->m_point, l->block, B});
+        }
+    }
+}
+
+/* Pixels that meet no tap are in no tile. */
+static void zero_share(const struct winograd *w, char *image, size_t bytes)
+{
+    if (w->h.lo == 0 && w->w.lo == 0 && w->h.hi == w->h.small && w->w.hi == w->w.small)
+        return;
+    const size_t block = 64;
+#pragma omp for
+    for (size_t i = 0; i < bytes; i += block)
+        memset(image + i, 0, block);
 }
 
 void winograd_image_run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)
 {
     const struct winograd *w = plan->state;
-    const struct layout l = make_layout(w);
-    const bool backward = plan->output == CONV_SRC;
-    float *large = tensor[backward ? CONV_DST : CONV_SRC], *small = tensor[plan->output];
-    float *u = scratch, *own = u + l.u_group * w->groups;
-    const bool dead = w->h.lo > 0 || w->w.lo > 0 || w->h.hi < w->h.small || w->w.hi < w->w.small;
+    struct job job = {.w = w, .l = make_layout(w), .backward = plan->output == CONV_SRC};
+    job.large = tensor[job.backward ? CONV_DST : CONV_SRC];
+    job.wei = tensor[CONV_WEI];
+    job.small = tensor[plan->output];
+    job.shared = scratch;
+    job.thread = job.shared + job.l.shared;
 #pragma omp parallel num_threads(plan->threads)
     {
-        if (dead) {
-            const size_t bytes = plan->bytes[plan->output], team = (size_t)omp_get_num_threads(), line = 64;
-            const size_t begin = bytes / line * (size_t)omp_get_thread_num() / team * line;
-            const size_t end = bytes / line * ((size_t)omp_get_thread_num() + 1) / team * line;
-            memset((char *)small + begin, 0, end - begin);
-        }
-#pragma omp for collapse(3)
+        zero_share(w, (char *)job.small, plan->bytes[plan->output]);
         for (int group = 0; group < w->groups; group++)
-            for (int k = 0; k < w->kb; k++)
-                for (int c = 0; c < w->cb; c++)
-                    transform_weights(w, &l, backward, tensor[CONV_WEI], group, k, c, u + l.u_group * group);
-#pragma omp for collapse(2) schedule(dynamic)
-        for (int group = 0; group < w->groups; group++)
-            for (long block = 0; block < w->blocks; block++)
-                run_block(w, &l, large, u + l.u_group * group, small, group, winograd_block(w, block),
-                          own + l.thread * omp_get_thread_num());
+            (w->shared ? run_shared_tiles : run_own_tiles)(&job, group);
     }
 }

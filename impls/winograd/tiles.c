@@ -3,13 +3,12 @@
 
 #include <unistd.h>
 
-struct winograd_range winograd_block(const struct winograd *w, long block)
+struct winograd_part winograd_cut(const struct winograd *w, long index, long parts, int blocks)
 {
-    return (struct winograd_range){w->tiles * block / w->blocks, w->tiles * (block + 1) / w->blocks};
+    return (struct winograd_part){w->tiles * index / parts, w->tiles * (index + 1) / parts, 0, blocks};
 }
 
-/* The window of a tile: `extent` pixels an axis, `blocks` channel blocks an image, `pad` pixels to the left and above
- * the tile's own corner. */
+/* The window of a tile in the first channel block. */
 static struct winograd_window tile_window(const struct winograd *w, float *image, int group, long tile,
                                           bool large)
 {
@@ -29,36 +28,36 @@ static struct winograd_window tile_window(const struct winograd *w, float *image
     };
 }
 
-static void transform_tiles(const struct winograd *w, float *image, int group, struct winograd_range range,
+static void transform_tiles(const struct winograd *w, float *image, int group, struct winograd_part part,
                             struct winograd_panel panel, winograd_transform_fn *transform)
 {
     const bool large = transform == w->kernel->data;
     const ptrdiff_t plane =
         LAYOUT_BLOCK * (ptrdiff_t)(large ? w->h.large : w->h.small) * (large ? w->w.large : w->w.small);
-    for (long tile = range.first; tile < range.end; tile++) {
-        struct winograd_window window = tile_window(w, image, group, tile, large);
-        struct winograd_values values = {panel.base + (tile - range.first) * panel.tile, panel.point,
-                                         panel.block, plane, large ? w->cb : w->kb};
+    for (long tile = part.tile; tile < part.tile_end; tile++) {
+        struct winograd_window window = tile_window(w, image + part.block * plane, group, tile, large);
+        struct winograd_values values = {panel.base + (tile - part.tile) * panel.tile, panel.point,
+                                         panel.block, plane, part.block_end - part.block};
         transform(&window, &values);
     }
 }
 
-void winograd_read_large(const struct winograd *w, float *image, int group, struct winograd_range range,
+void winograd_read_large(const struct winograd *w, float *image, int group, struct winograd_part part,
                          struct winograd_panel panel)
 {
-    transform_tiles(w, image, group, range, panel, w->kernel->data);
+    transform_tiles(w, image, group, part, panel, w->kernel->data);
 }
 
-void winograd_read_small(const struct winograd *w, float *image, int group, struct winograd_range range,
+void winograd_read_small(const struct winograd *w, float *image, int group, struct winograd_part part,
                          struct winograd_panel panel)
 {
-    transform_tiles(w, image, group, range, panel, w->kernel->spread);
+    transform_tiles(w, image, group, part, panel, w->kernel->spread);
 }
 
-void winograd_write_small(const struct winograd *w, float *image, int group, struct winograd_range range,
+void winograd_write_small(const struct winograd *w, float *image, int group, struct winograd_part part,
                           struct winograd_panel panel)
 {
-    transform_tiles(w, image, group, range, panel, w->kernel->output);
+    transform_tiles(w, image, group, part, panel, w->kernel->output);
 }
 
 ptrdiff_t winograd_stride(ptrdiff_t floats)
@@ -66,9 +65,8 @@ ptrdiff_t winograd_stride(ptrdiff_t floats)
     return ((floats + 15) / 16 | 1) * 16;
 }
 
-ptrdiff_t winograd_cache_bytes(void)
+ptrdiff_t winograd_l2_bytes(void)
 {
     const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    return bytes > 0 ? bytes
-                     : 512 * 1024; /* where the system does not say: the smallest of current server cores */
+    return bytes > 0 ? bytes : 512 << 10; /* where the system does not say: what server cores have at least */
 }

@@ -60,7 +60,8 @@ static const char *make_plan(struct conv_plan *plan, int pairs)
         plan->bytes[t] = layout_bytes(&plan->problem, t);
     plan->state = w;
     (plan->output == CONV_WEI ? winograd_gradient_plan : winograd_image_plan)(plan);
-    snprintf(plan->detail, sizeof plan->detail, "%s %d-tile blocks", isa_name(plan->isa), w->tile_block);
+    snprintf(plan->detail, sizeof plan->detail, "%s %d %s tiles", isa_name(plan->isa), w->tile_block,
+             w->shared ? "shared" : "own");
     return NULL;
 }
 

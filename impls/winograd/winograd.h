@@ -32,8 +32,9 @@ struct winograd {
     struct winograd_axis h, w;
     int groups, cb, kb;
     long tiles;     /* of all images */
-    long blocks;    /* they are worked on in so many blocks */
+    long parts;     /* they are worked on in so many parts */
     int tile_block; /* of at most so many tiles */
+    bool shared;    /* the team works on one part at a time, otherwise each thread on its own */
     bool stream;    /* the small image is too large to stay in the cache */
 };
 
@@ -43,19 +44,22 @@ struct winograd_panel {
     ptrdiff_t point, block, tile;
 };
 
-/* Tiles [first, end) of block number `block`. */
-struct winograd_range {
-    long first, end;
+/* A part of the images: tiles [tile, tile_end) and, of each, channel blocks [block, block_end). */
+struct winograd_part {
+    long tile, tile_end;
+    int block, block_end;
 };
-struct winograd_range winograd_block(const struct winograd *w, long block);
 
-/* Values of the tiles of `range` from the large image (B^T d B) and from the small one (A y A^T); and the small image
- * from values (A^T v A). Images are the native tensors. */
-void winograd_read_large(const struct winograd *w, float *image, int group, struct winograd_range range,
+/* Part number `index` of `parts` equal ones of all tiles, with `blocks` channel blocks. */
+struct winograd_part winograd_cut(const struct winograd *w, long index, long parts, int blocks);
+
+/* Values of a part of the large image (B^T d B) and of the small one (A y A^T); and the small image from values
+ * (A^T v A). Images are the native tensors; the panel holds the part alone. */
+void winograd_read_large(const struct winograd *w, float *image, int group, struct winograd_part part,
                          struct winograd_panel panel);
-void winograd_read_small(const struct winograd *w, float *image, int group, struct winograd_range range,
+void winograd_read_small(const struct winograd *w, float *image, int group, struct winograd_part part,
                          struct winograd_panel panel);
-void winograd_write_small(const struct winograd *w, float *image, int group, struct winograd_range range,
+void winograd_write_small(const struct winograd *w, float *image, int group, struct winograd_part part,
                           struct winograd_panel panel);
 
 /* Floats to the next array: `floats` in whole cache lines, and an odd number of them, so that arrays that are walked
@@ -63,7 +67,7 @@ void winograd_write_small(const struct winograd *w, float *image, int group, str
 ptrdiff_t winograd_stride(ptrdiff_t floats);
 
 /* Bytes of level 2 cache of a core. */
-ptrdiff_t winograd_cache_bytes(void);
+ptrdiff_t winograd_l2_bytes(void);
 
 /* struct conv_impl's error_bound, derived in bound.c. */
 double winograd_error_bound(const struct winograd *w, const struct conv_problem *problem,
