@@ -168,7 +168,7 @@ static float *tensor_make(size_t elements)
 }
 
 /* Small integers, none zero, so that all that follows is exact and nothing vanishes by chance. */
-static void tensor_draw(float *tensor, size_t elements, struct random *random)
+static void tensor_draw(float *tensor, size_t elements, uint64_t *random)
 {
     for (size_t i = 0; i < elements; i++)
         tensor[i] = (float)((1 + random_below(random, 3)) * (random_below(random, 2) ? 1 : -1));
@@ -176,7 +176,7 @@ static void tensor_draw(float *tensor, size_t elements, struct random *random)
 
 static void lesson_compute(struct lesson *lesson, uint64_t seed)
 {
-    struct random random = {seed};
+    uint64_t random = seed;
     const struct conv_problem *p = &lesson->problem;
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
         lesson->tensor[t] = tensor_make(conv_elements(p, t));

@@ -50,7 +50,7 @@ static struct grid elementwise(struct grid a, struct grid b)
     return a;
 }
 
-static struct grid drawn(int side, struct random *random)
+static struct grid drawn(int side, uint64_t *random)
 {
     struct grid d = {side, side, {{0}}};
     for (int i = 0; i < side; i++)
@@ -105,7 +105,7 @@ static void grids_show(const struct page *page, int count, const char *const nam
 }
 
 /* A tile of F(m, 3), and the same points for the gradient F(3, m). */
-static void tile_show(const struct page *page, const struct winograd_points *points, struct random *random)
+static void tile_show(const struct page *page, const struct winograd_points *points, uint64_t *random)
 {
     const int m = 2 * points->pairs, n = m + 2;
     const struct winograd_matrices tables = winograd_matrices(points);
@@ -148,7 +148,7 @@ void explain_winograd(const struct page *page, uint64_t seed)
 {
     static const struct winograd_points *const points[] = {&winograd_points_f2, &winograd_points_f4,
                                                            &winograd_points_f6};
-    struct random random = {seed};
+    uint64_t random = seed;
     page_heading(page, "Fewer multiplications: minimal filtering");
     page_text(page, "F(m,3) computes m outputs of a 3-tap filter with m + 2 multiplications instead of 3m: "
                     "data and taps are "

@@ -77,7 +77,7 @@ static void gradients(struct check *check)
 }
 
 /* Small integers, or reals of about `scale`. */
-static void draw(float *to, size_t elements, bool integers, double scale, struct random *random)
+static void draw(float *to, size_t elements, bool integers, double scale, uint64_t *random)
 {
     for (size_t i = 0; i < elements; i++)
         to[i] =
@@ -92,7 +92,7 @@ static double scale_of(const struct check *check, enum argument argument)
 
 static void check_draw(struct check *check, bool integers, uint64_t seed)
 {
-    struct random random = {seed};
+    uint64_t random = seed;
     for (enum argument a = 0; a < ARGUMENTS; a++) {
         draw(check->point[a], check->elements[a], integers, scale_of(check, a), &random);
         draw(check->direction[a], check->elements[a], integers, scale_of(check, a), &random);
@@ -156,7 +156,7 @@ static double linear_error(struct check *check, enum argument argument)
 /* R(h) at h = 1/4, 1/8, ..., the mean over some directions (in a single one the second-order terms may cancel by
  * chance); returns its slope over h on logarithmic axes, by least squares. The gradients are there. */
 static double remainders(struct check *check, enum argument argument, double remainder[STEPS],
-                         struct random *random)
+                         uint64_t *random)
 {
     const double base = loss_at(check, argument, 0);
     memset(remainder, 0, STEPS * sizeof *remainder);
@@ -224,7 +224,7 @@ static bool impl_check(const struct conv_impl *impl, const struct conv_problem *
         check.activation = options->gradcheck.activation;
         check_draw(&check, false, options->study.seed);
         gradients(&check);
-        struct random random = {options->study.seed};
+        uint64_t random = options->study.seed;
         for (enum argument a = 0; a < ARGUMENTS; a++) {
             slope[a] = remainders(&check, a, remainder[a], &random);
             /* An inexact implementation may err by its bound in each of the two losses and in the gradient. */

@@ -43,16 +43,6 @@ static void batch_load(struct network *network, unsigned char *label, const stru
     }
 }
 
-/* Fisher and Yates. */
-static void shuffle(int *order, int count, struct random *random)
-{
-    for (int i = count - 1; i > 0; i--) {
-        const int j = random_below(random, i + 1), kept = order[i];
-        order[i] = order[j];
-        order[j] = kept;
-    }
-}
-
 static double accuracy(struct network *network, unsigned char *label, const struct idx_set *set,
                        const int *in_order)
 {
@@ -69,14 +59,14 @@ static double accuracy(struct network *network, unsigned char *label, const stru
 
 /* All whole batches of the training set, in a new order. */
 static struct epoch epoch_train(struct network *network, unsigned char *label, const struct idx_set *set,
-                                int *order, const struct options *options, struct random *random)
+                                int *order, const struct options *options, uint64_t *random)
 {
     struct epoch epoch = {0};
     const int batches = set->count / network->mb;
     int hits = 0;
     for (enum conv_tensor output = 0; output < CONV_TENSORS; output++)
         epoch.pass_seconds[output] = -network_seconds(network, output);
-    shuffle(order, set->count, random);
+    random_shuffle(random, order, set->count);
     const double start = clock_now();
     for (int b = 0; b < batches; b++) {
         batch_load(network, label, set, order, b * network->mb);
@@ -152,7 +142,7 @@ int command_train(struct options *options, int argc, char **argv)
         fputs("impl,epoch,loss,train_accuracy,test_accuracy,t_epoch_s,t_fwd_s,t_bwd_s,t_upd_s\n", csv);
     int *order = order_make(train.count), *in_order = order_make(test.count);
     unsigned char *label = must_allocate(NULL, (size_t)options->train.mb, 1);
-    struct random random = {options->study.seed};
+    uint64_t random = options->study.seed;
     printf("%d training and %d test images of %d x %d, %d classes; batch %d, mu %g\n", train.count,
            test.count, train.height, train.width, train.classes, options->train.mb, options->study.lr);
     for (int number = 1; number <= options->train.epochs; number++) {

@@ -1,6 +1,8 @@
 /* Comparing with the truth. Every comparison is written so that NaN fails. SPDX-License-Identifier: Apache-2.0 */
 #include "check.h"
 
+#include "random.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

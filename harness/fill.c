@@ -1,15 +1,9 @@
 /* Seeded data. SPDX-License-Identifier: Apache-2.0 */
 #include "fill.h"
 
-#include <math.h>
+#include "random.h"
 
-uint64_t random_next(uint64_t *state)
-{
-    uint64_t z = *state += 0x9E3779B97F4A7C15;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-    return z ^ (z >> 31);
-}
+#include <math.h>
 
 static int exact_limit(double reduction)
 {

@@ -18,7 +18,4 @@ enum fill {
 /* reduction: conv_reduction of the pass that the data are for. Tensors of one problem want different seeds. */
 void fill_tensor(float *data, size_t elements, enum fill fill, double reduction, uint64_t seed, int threads);
 
-/* The next number of a stream (splitmix64; Steele, Lea, Flood, OOPSLA 2014). */
-uint64_t random_next(uint64_t *state);
-
 #endif

@@ -3,6 +3,7 @@
 
 #include "ceiling.h"
 #include "clock.h"
+#include "random.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -42,15 +43,6 @@ static const char *stop(const struct measurement *measurement, const struct seri
     return series->n >= measurement->samples           ? "samples"
            : series->spent_s > measurement->max_time_s ? "max_time"
                                                        : NULL;
-}
-
-static void shuffle(int *order, int count, uint64_t *state)
-{
-    for (int i = count - 1; i > 0; i--) {
-        int j = (int)(random_next(state) % (uint64_t)(i + 1)), other = order[j];
-        order[j] = order[i];
-        order[i] = other;
-    }
 }
 
 /* w -= lr * gradient on as many elements as the native gradient has, in its layout. lr changes sign each time, so
@@ -102,7 +94,7 @@ void measure_group(struct measurement *measurement, struct series *series, int c
     }
     while (actives > 0) {
         peak[rounds] = ceiling_fma(measurement->isa, measurement->threads);
-        shuffle(active, actives, &state);
+        random_shuffle(&state, active, actives);
         for (int i = 0; i < actives; i++)
             call_timed(measurement, &series[active[i]], rounds, i);
         rounds++;

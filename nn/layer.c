@@ -80,7 +80,7 @@ const char *nn_conv_make(struct nn_layer *layer, int mb, struct nn_shape in, int
     }
     /* Uniform in [-limit, limit] has variance limit^2 / 3. */
     const double limit = sqrt(6.0 / ((double)in.channels * k * k));
-    struct random random = {seed};
+    uint64_t random = seed;
     for (size_t i = 0; i < weights; i++)
         layer->wei[i] = (float)(limit * (2 * random_unit(&random) - 1));
     return NULL;

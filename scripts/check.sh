@@ -44,15 +44,18 @@ check_python() {
   git ls-files '*.py' | xargs pyflakes3
 }
 
-# Data flows one way: impls includes nothing of harness, harness nothing of bench. The include paths of CMakeLists.txt
+# Data flows one way: impls includes nothing of harness, harness nothing of nn, nn nothing of bench. The include paths of CMakeLists.txt
 # enforce it by not compiling; this catches a way around them.
 check_layers() {
-  local upward
-  no_match "include by a relative path" '#\s*include\s*"[^"]*\.\./' impls harness bench
-  upward=$(git ls-files 'bench/*.h' | xargs -r -n1 basename | paste -sd '|')
-  no_match "harness includes bench" "#\s*include\s*\"(bench/|(${upward:-none})\")" harness
-  upward=$(git ls-files 'bench/*.h' 'harness/*.h' | xargs -r -n1 basename | paste -sd '|')
-  no_match "impls includes harness or bench" "#\s*include\s*\"(bench/|harness/|(${upward:-none})\")" impls
+  local rooms=(bench nn harness impls) above=() room upward
+  no_match "include by a relative path" '#\s*include\s*"[^"]*\.\./' "${rooms[@]}"
+  for room in "${rooms[@]}"; do
+    if [[ ${#above[@]} -gt 0 ]]; then
+      upward=$(git ls-files "${above[@]/%//*.h}" | xargs -r -n1 basename | paste -sd '|')
+      no_match "$room includes what stands above it" "#\s*include\s*\"($upward)\"" "$room"
+    fi
+    above+=("$room")
+  done
 }
 
 check_gcc() {

@@ -1,5 +1,6 @@
 /* Random problems (see problems.h). SPDX-License-Identifier: Apache-2.0 */
 #include "problems.h"
+#include "random.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,14 +18,9 @@ int test_count(int normal)
     return count > 1 ? count : 1;
 }
 
-static int below(uint64_t *random, int n)
-{
-    return (int)(random_next(random) % (uint64_t)n);
-}
-
 /* One of a list of choices; repeating a choice makes it likelier. */
 #define PICK(random, ...)                                                                                    \
-    ((const int[]){__VA_ARGS__}[below(random, sizeof(int[]){__VA_ARGS__} / sizeof(int))])
+    ((const int[]){__VA_ARGS__}[random_below(random, sizeof(int[]){__VA_ARGS__} / sizeof(int))])
 
 struct axis {
     int in, out, kernel, stride, pad, dilation;
@@ -46,10 +42,10 @@ static struct axis axis_random(uint64_t *r, bool winograd)
 
 static struct conv_problem candidate(uint64_t *r)
 {
-    const bool winograd = below(r, 100) < 45;
+    const bool winograd = random_below(r, 100) < 45;
     const struct axis h = axis_random(r, winograd), w = axis_random(r, winograd);
     int g = 1, ic, oc;
-    switch (below(r, 8)) {
+    switch (random_below(r, 8)) {
     case 0: /* depthwise, sometimes with a channel multiplier */
         g = PICK(r, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33);
         ic = 1;

@@ -1,6 +1,7 @@
 /* The list of instruction sets is consistent, and the register kernel of each is the plain triple loop.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/brgemm.h"
+#include "random.h"
 #include "support.h"
 
 #include <stdlib.h>
@@ -30,27 +31,22 @@ struct product {
     struct guarded a, b, c, initial;
 };
 
-static int below(uint64_t *random, int n)
-{
-    return (int)(random_next(random) % (uint64_t)n);
-}
-
 /* Strides as the users have them (A with k or rows side by side, B in panels as wide as the tile, C in blocks), and others.
  * The matrices fill their memory to the last float. */
 static struct brgemm_shape random_shape(const struct brgemm_kernel *kernel, uint64_t *random)
 {
-    struct brgemm_shape s = {.rows = below(random, 41),
-                             .vectors = 1 + below(random, kernel->vectors),
-                             .depth = below(random, 41),
+    struct brgemm_shape s = {.rows = random_below(random, 41),
+                             .vectors = 1 + random_below(random, kernel->vectors),
+                             .depth = random_below(random, 41),
                              .a_row = 1,
                              .a_k = 1,
-                             .accumulate = below(random, 2)};
-    const int a_layout = below(random, 3), width = s.vectors * kernel->vlen;
+                             .accumulate = random_below(random, 2)};
+    const int a_layout = random_below(random, 3), width = s.vectors * kernel->vlen;
     if (a_layout != 0) /* k is not innermost */
         s.a_k = (s.rows + 1) * (a_layout == 2 ? 3 : 1);
     if (a_layout != 1)
         s.a_row = (s.depth + 1) * (a_layout == 2 ? 2 : 1);
-    switch (below(random, 3)) {
+    switch (random_below(random, 3)) {
     case 0:
         s.b_k = kernel->vectors * kernel->vlen;
         s.b_vec = kernel->vlen;
@@ -59,12 +55,12 @@ static struct brgemm_shape random_shape(const struct brgemm_kernel *kernel, uint
         s.b_k = kernel->vlen;
         s.b_vec = (s.depth + 1) * kernel->vlen;
         break;
-    default: s.b_k = width + below(random, 9); s.b_vec = kernel->vlen;
+    default: s.b_k = width + random_below(random, 9); s.b_vec = kernel->vlen;
     }
-    s.stream = !s.accumulate && below(random, 2);
+    s.stream = !s.accumulate && random_below(random, 2);
     s.c_vec = kernel->vlen;
-    s.c_row = width + (s.stream ? kernel->vlen : 1) * below(random, 3);
-    if (below(random, 2)) {
+    s.c_row = width + (s.stream ? kernel->vlen : 1) * random_below(random, 3);
+    if (random_below(random, 2)) {
         s.c_row = kernel->vlen;
         s.c_vec = (s.rows + 1) * kernel->vlen;
     }
@@ -80,8 +76,9 @@ static struct guarded filled(ptrdiff_t floats, uint64_t *random, enum side side)
 
 static struct product random_product(const struct brgemm_kernel *kernel, uint64_t *random)
 {
-    struct product p = {
-        .kernel = kernel, .shape = random_shape(kernel, random), .segments = below(random, SEGMENTS + 1)};
+    struct product p = {.kernel = kernel,
+                        .shape = random_shape(kernel, random),
+                        .segments = random_below(random, SEGMENTS + 1)};
     const struct brgemm_shape *s = &p.shape;
     const bool empty = s->rows == 0 || s->depth == 0;
     const ptrdiff_t a = empty ? 0 : (s->rows - 1) * s->a_row + (s->depth - 1) * s->a_k + 1,
@@ -94,7 +91,7 @@ static struct product random_product(const struct brgemm_kernel *kernel, uint64_
         p.segment[t].b = b * t;
     }
     const uint64_t same = random_next(random);
-    const enum side side = below(random, 2);
+    const enum side side = random_below(random, 2);
     p.a = filled(a * p.segments, random, side);
     p.b = filled(b * p.segments, random, side);
     p.c = filled(c, &(uint64_t){same},

@@ -36,7 +36,7 @@ static void network_open(struct network *network, const char *choice_text, const
 /* Images whose brightest quarter tells the class, plus noise. */
 static void batch_draw(float *images, unsigned char *label, uint64_t seed)
 {
-    struct random random = {seed};
+    uint64_t random = seed;
     for (int s = 0; s < MB; s++) {
         label[s] = (unsigned char)random_below(&random, CLASSES);
         for (int h = 0; h < SIDE; h++)

@@ -1,5 +1,6 @@
 /* Every implementation x pass x instruction set against the definition, on random problems: integers bit for bit
  * where the implementation is exact, reals within its bound. SPDX-License-Identifier: Apache-2.0 */
+#include "random.h"
 #include "support.h"
 
 enum { INTEGERS, REALS, KINDS };
