@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "im2col/columns.h"
 #include "kernels/simd.h"
+#include "kernels/transpose.h"
 
 #include <stdint.h>
 
@@ -157,18 +158,6 @@ static void scatter(const struct conv_problem *p, const struct columns_block *b,
         walk(p, b, src, q, false, 1);
     else
         walk(p, b, src, q, false, p->sw);
-}
-
-SIMD void transpose_4x4(const float *from, size_t from_stride, float *to, size_t to_stride)
-{
-    quad r0 = *(const quad *)from, r1 = *(const quad *)(from + from_stride);
-    quad r2 = *(const quad *)(from + 2 * from_stride), r3 = *(const quad *)(from + 3 * from_stride);
-    quad a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), b = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
-    quad c = __builtin_shufflevector(r0, r1, 2, 6, 3, 7), d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-    *(quad *)to = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-    *(quad *)(to + to_stride) = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-    *(quad *)(to + 2 * to_stride) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-    *(quad *)(to + 3 * to_stride) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
 }
 
 static void transpose(size_t rows, size_t cols, const float *from, size_t from_stride, float *to,
