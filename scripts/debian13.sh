@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests on a newer Debian, and so with oneDNN 3: scripts/debian13.sh [--suite=trixie|sid] DIR. Makes DIR a Debian
 # tree with what scripts/test.sh needs (one that is there already is used again), copies the source in, and runs
-# scripts/test.sh there. Needs root.
+# scripts/test.sh there. Needs root. TRIPASS_TEST_PROBLEMS goes along.
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 
@@ -40,5 +40,6 @@ tar -c --exclude=./.git --exclude=./build --exclude=./results . | tar -x -C "$di
 unshare --mount bash -euc '
   mount -t proc proc "$0/proc"
   mount -t sysfs -o ro sys "$0/sys"
-  exec chroot "$0" env -i PATH=/usr/bin:/bin HOME=/root LC_ALL=C.UTF-8 TRIPASS_INSTALL=no /tripass/scripts/test.sh
+  exec chroot "$0" env -i PATH=/usr/bin:/bin HOME=/root LC_ALL=C.UTF-8 TRIPASS_INSTALL=no \
+    ${TRIPASS_TEST_PROBLEMS:+TRIPASS_TEST_PROBLEMS=$TRIPASS_TEST_PROBLEMS} /tripass/scripts/test.sh
 ' "$dir"
