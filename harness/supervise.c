@@ -195,6 +195,14 @@ static bool read_messages(struct supervisor *s)
 
 /* ---- watching over it ---- */
 
+/* Ends the worker and keeps what it has sent. */
+static void kill_worker(struct supervisor *s)
+{
+    kill(s->pid, SIGKILL);
+    while (!s->broken && read_messages(s))
+        ;
+}
+
 /* Reads rows until the worker ends. Returns false if it had to be killed because a step took too long. */
 static bool watch(struct supervisor *s)
 {
@@ -206,16 +214,14 @@ static bool watch(struct supervisor *s)
         if (ready > 0 && !read_messages(s))
             return true;
         if (stop_signal || s->broken) {
-            kill(s->pid, SIGKILL);
+            kill_worker(s);
             return true;
         }
         if (s->page->step != step) {
             step = s->page->step;
             since = clock_now();
         } else if (s->study->timeout_s > 0 && clock_now() - since > s->study->timeout_s) {
-            kill(s->pid, SIGKILL);
-            while (read_messages(s))
-                ;
+            kill_worker(s);
             return false;
         }
     }

@@ -30,6 +30,7 @@ struct worker {
     const struct study *study;
     struct assignment assignment;
     struct page *page;
+    int *points_from; /* for each group: how many points from it to the last are not refused */
 };
 
 /* The supervisor is gone if its pipe is: there is nobody left to work for. */
@@ -77,16 +78,14 @@ static void send_point(void *context, int impl, const struct point *point, const
     free(text);
 }
 
-/* How many points of the groups from `first` to the last are not refused. */
-static int points_from(const struct study *study, int first)
+/* Points of a group that are not refused. */
+static int group_points(const struct study *study, int group)
 {
+    const struct conv_problem *problem = &study->layers[group / study->output_count].problem;
+    const enum conv_tensor output = study->outputs[group % study->output_count];
     int points = 0;
-    for (int group = first; group < study->layer_count * study->output_count; group++)
-        for (int i = 0; i < study->impl_count; i++) {
-            const struct conv_impl *impl = study->impls[i];
-            const struct conv_problem *problem = &study->layers[group / study->output_count].problem;
-            points += !impl->refuse || !impl->refuse(problem, study->outputs[group % study->output_count]);
-        }
+    for (int i = 0; i < study->impl_count; i++)
+        points += !study->impls[i]->refuse || !study->impls[i]->refuse(problem, output);
     return points;
 }
 
@@ -100,9 +99,9 @@ static double time_for_group(const struct worker *worker, int group)
         return HUGE_VAL;
     const int later =
         study->repetitions * study->thread_count - 1 - a->rep * study->thread_count - a->thread_index;
-    const int here = points_from(study, group);
-    const double left = here + (double)later * points_from(study, 0);
-    return fmax(a->deadline - clock_now(), 0) * (here - points_from(study, group + 1)) / fmax(left, 1);
+    const double left = worker->points_from[group] + (double)later * worker->points_from[0];
+    const int here = worker->points_from[group] - worker->points_from[group + 1];
+    return fmax(a->deadline - clock_now(), 0) * here / fmax(left, 1);
 }
 
 static void walk(struct worker *worker, const struct topology *topology)
@@ -111,8 +110,11 @@ static void walk(struct worker *worker, const struct topology *topology)
     const int groups = study->layer_count * study->output_count;
     char none[sizeof worker->assignment.done] = "";
     double *s_per_flop = calloc((size_t)(study->impl_count * CONV_TENSORS), sizeof *s_per_flop);
-    if (!s_per_flop)
+    worker->points_from = calloc((size_t)groups + 1, sizeof *worker->points_from);
+    if (!s_per_flop || !worker->points_from)
         abort();
+    for (int g = groups - 1; g >= 0; g--)
+        worker->points_from[g] = worker->points_from[g + 1] + group_points(study, g);
     for (int g = worker->assignment.group; g < groups; g++) {
         worker->page->group = g;
         worker->page->impl = -1;
@@ -135,6 +137,7 @@ static void walk(struct worker *worker, const struct topology *topology)
         group_run(&group);
     }
     free(s_per_flop);
+    free(worker->points_from);
 }
 
 int study_work(const struct study *study, const char *argument)
