@@ -66,12 +66,12 @@ static void fill_getopt(int command, struct option *table, char *letters)
     *table = (struct option){0};
 }
 
-static const struct option_rule *rule_of(int got)
+static const struct option_rule *rule_of(int command, int got)
 {
     if (got >= LONG_BASE)
         return &option_rules[got - LONG_BASE];
     for (int i = 0; i < option_rule_count; i++)
-        if (option_rules[i].letter && option_rules[i].letter == got)
+        if (option_rules[i].letter == got && option_rules[i].commands & 1 << command)
             return &option_rules[i];
     return NULL;
 }
@@ -81,16 +81,16 @@ _Noreturn static void complain_option(int command, const char *word, int got, co
 {
     const char *name = commands[command].name;
     if (got == ':')
-        usage_error("%s: the argument is missing; try --%s=%s", word, rule_of(optopt)->name,
-                    option_example(rule_of(optopt)));
+        usage_error("%s: the argument is missing; try --%s=%s", word, rule_of(command, optopt)->name,
+                    option_example(rule_of(command, optopt)));
     if (optopt >= LONG_BASE)
-        usage_error("%s: takes no argument; try --%s", word, rule_of(optopt)->name);
+        usage_error("%s: takes no argument; try --%s", word, rule_of(command, optopt)->name);
     if (optopt > 0)
         usage_error("%s: no such option of %s; try tripass %s --help", word, name, name);
     const char *names[option_rule_count + 1];
     int n = 0;
     for (; table->name; table++)
-        if (rule_of(table->val)->help)
+        if (rule_of(command, table->val)->help)
             names[n++] = table->name;
     names[n] = NULL;
     char typed[64];
@@ -111,7 +111,7 @@ void options_parse(struct options *options, int command, int argc, char **argv)
     opterr = 0;
     optind = 2;
     for (int got; (got = getopt_long(argc, argv, letters, table, NULL)) != -1;) {
-        const struct option_rule *rule = rule_of(got);
+        const struct option_rule *rule = rule_of(command, got);
         if (!rule) {
             char letter[] = {'-', (char)optopt, 0};
             complain_option(command, optopt > 0 && optopt < LONG_BASE ? letter : argv[optind - 1], got,
