@@ -12,6 +12,7 @@ enum {
     CALLS_AT_LEAST = 4, /* three of a check and one timed */
     TOO_SLOW = 8        /* a point may take this many times its even share of a budget */
 };
+static const double CHEAP_S = 0.5;      /* never too much: a busy machine makes a study late, not empty */
 static const double LEAST_TIME_S = 0.1; /* nine samples, warmed, of a call of 5 ms */
 
 struct candidate {
@@ -58,9 +59,10 @@ static bool affordable(const struct group *group, struct candidate *candidate, d
         return false;
     }
     const double time_s = CALLS_AT_LEAST * group->s_per_flop[candidate->runner.index] * candidate->point.flop;
-    if (time_s > TOO_SLOW * share_s) {
+    const double affordable_s = fmax(TOO_SLOW * share_s, CHEAP_S);
+    if (time_s > affordable_s) {
         point_set_status(&candidate->point, STATUS_SKIP, "would take %.1f s, the budget leaves %.1f s",
-                         time_s, TOO_SLOW * share_s);
+                         time_s, affordable_s);
         return false;
     }
     return true;
@@ -191,7 +193,7 @@ static void run_batch(struct group *group, struct candidate *candidates, int cou
         point->pinned = pinned && still_pinned;
         point->import_s = isfinite(runner->import_s) ? runner->import_s : (double)NAN;
         point->export_s = isfinite(runner->export_s) ? runner->export_s : (double)NAN;
-        group->s_per_flop[runner->index] = runner->last_s / point->flop;
+        group->s_per_flop[runner->index] = (point->time.n ? point->time.min : runner->last_s) / point->flop;
         group->emit(group->context, runner->index, point,
                     candidates[i].series.n ? &candidates[i].series : NULL);
         free(candidates[i].series.timing);

@@ -137,7 +137,7 @@ static void writes_input(const struct conv_plan *p, float *const tensor[CONV_TEN
 static void sleeps(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
 {
     right(p, tensor, scratch);
-    usleep(100 * 1000);
+    usleep(300 * 1000);
 }
 
 #define BAD(NAME, RUN)                                                                                       \
