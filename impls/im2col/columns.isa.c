@@ -73,20 +73,20 @@ static int clamp(int x, int low, int high)
 
 static void add_gap(struct strip *s, int at, int count)
 {
-    struct run *last = &s->gap[s->gaps - 1];
+    struct run *end = s->gap + s->gaps;
     if (count == 0)
         return;
-    if (s->gaps > 0 && last->at + last->count == at)
-        last->count += count;
+    if (s->gaps > 0 && end[-1].at + end[-1].count == at)
+        end[-1].count += count;
     else
         s->gap[s->gaps++] = (struct run){0, at, count};
 }
 
 static void add_run(struct strip *s, bool join, struct run run)
 {
-    struct run *last = &s->run[s->runs - 1];
-    if (join && s->runs > 0 && last->from - last->at == run.from - run.at)
-        last->count = run.at + run.count - last->at;
+    struct run *end = s->run + s->runs;
+    if (join && s->runs > 0 && end[-1].from - end[-1].at == run.from - run.at)
+        end[-1].count = run.at + run.count - end[-1].at;
     else
         s->run[s->runs++] = run;
 }
