@@ -100,9 +100,9 @@ def throughput(rows, lost, axis, label, title):
         panel = rows[rows["pass"] == output]
         for impl in listing_order(panel["impl"].unique()):
             line = panel[panel["impl"] == impl].set_index(axis).reindex(sizes)  # a missing point breaks the line
-            slow, fast = line["work"] / line["t_hi_s"], line["work"] / line["t_lo_s"]
-            ax.errorbar(sizes, line["gflops"], yerr=[line["gflops"] - slow, fast - line["gflops"]], label=impl,
-                        capsize=1.5, elinewidth=0.7, **style(impl))
+            below, above = (line["work"] / line[end] - line["gflops"] for end in ("t_hi_s", "t_lo_s"))
+            ax.errorbar(sizes, line["gflops"], yerr=[-below.fillna(0), above.fillna(0)], label=impl, capsize=1.5,
+                        elinewidth=0.7, **style(impl))
         top = data.ceiling(panel)
         ax.axhline(top, label=CEILING, **style(CEILING))
         ax.annotate(f"{top:.0f}", (1, top), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=6.5,
