@@ -1,9 +1,13 @@
-/* Gradient: both images to values, their product summed over the tiles at each point, and one transform at the end.
- * Each thread sums the tiles of its blocks; then the sums are added in the order of the threads.
+/* Gradient: both images to values, their products summed over the tiles at each point, and one transform at the end; in
+ * one of two schemes.
  *
- *     values of the large image   V  [point][tile][c]                   scratch of the thread
- *     values of the small image   D  [point][k block][tile][16]         scratch of the thread
- *     sums                        S  [point][k block][c][16]            scratch of the thread, added to the first one's
+ * Own tiles: each thread sums its parts of the tiles; then the sums are added in the order of the threads.
+ * Shared tiles: for many channels, where a copy of all sums for each thread is too much. The team makes the values of a
+ * part of the tiles; then each thread takes blocks of the sums. Where one part is all, it goes on to the weights at once.
+ *
+ *     values of the large image   V  [point][tile][c]
+ *     values of the small image   D  [point][k block][tile][16]
+ *     sums                        S  [point][k block][c][16]
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "winograd/winograd.h"
@@ -11,73 +15,97 @@
 #include <omp.h>
 #include <string.h>
 
-enum { B = LAYOUT_BLOCK, TAPS = WINOGRAD_TAPS };
+enum {
+    B = LAYOUT_BLOCK,
+    TAPS = WINOGRAD_TAPS,
+    CHUNK = 128 /* tiles summed in registers before they are added to S: shorter sums, less rounding */
+};
 
-/* Layouts that follow from the blocking, in floats. */
+/* Layouts that follow from the blocking, in floats. A task is a block of c_step x k_step channel blocks. */
 struct layout {
-    struct winograd_panel v, d;
-    ptrdiff_t s_point;
-    ptrdiff_t v_begin, d_begin, thread; /* in the scratch of a thread: S, V, D */
+    int c_step, k_step;
+    ptrdiff_t v_point, v_tile, d_point, d_block, s_point, s_block;
+    ptrdiff_t v, d, s; /* where they begin: all in the scratch of a thread, or V and D in that of the team */
+    ptrdiff_t shared, thread; /* size of both */
 };
 
 static struct layout make_layout(const struct winograd *w)
 {
-    struct layout l = {0};
-    l.v.block = B;
-    l.v.tile = winograd_stride(w->cb * B);
-    l.v.point = winograd_stride(l.v.tile * w->tile_block);
-    l.d.tile = B;
-    l.d.block = (ptrdiff_t)w->tile_block * B;
-    l.d.point = winograd_stride(l.d.block * w->kb);
-    l.s_point = winograd_stride((ptrdiff_t)w->cb * w->kb * B * B);
-    l.v_begin = l.s_point * w->points;
-    l.d_begin = l.v_begin + l.v.point * w->points;
-    l.thread = l.d_begin + l.d.point * w->points;
+    enum { STEP = 4 }; /* 64 x 64 sums at a point are 16 KB, and at 36 points close to the level 2 cache */
+    struct layout l = {.c_step = w->cb, .k_step = w->kb};
+    const bool whole = w->shared && w->parts > 1; /* S of all channels, one for the team */
+    if (w->shared) {
+        l.c_step = w->cb < STEP ? w->cb : STEP;
+        l.k_step = w->kb < STEP ? w->kb : STEP;
+    }
+    l.v_tile = winograd_stride(w->cb * B);
+    l.v_point = winograd_stride(l.v_tile * w->tile_block);
+    l.d_block = (ptrdiff_t)w->tile_block * B;
+    l.d_point = winograd_stride(l.d_block * w->kb);
+    l.s_block = (ptrdiff_t)(whole ? w->cb : l.c_step) * B * B;
+    l.s_point = winograd_stride(l.s_block * (whole ? w->kb : l.k_step));
+    const ptrdiff_t values = (l.v_point + l.d_point) * w->points, sums = l.s_point * w->points;
+    l.v = w->shared ? 0 : sums;
+    l.d = l.v + l.v_point * w->points;
+    l.s = whole ? values : 0;
+    l.shared = w->shared ? values + whole * sums : 0;
+    l.thread = w->shared ? !whole * sums : values + sums;
     return l;
 }
 
+/* Measured (Zen 3): own sums up to 128 x 128 channels. The values of shared parts fill half of a level 3 cache of 32 MB,
+ * those of own parts the level 2 cache. */
 void winograd_gradient_plan(struct conv_plan *plan)
 {
+    enum { OWN_SUMS = 128 * 128, SHARED_BYTES = 16 << 20, SHARED_PART = 96, PART_MIN = 24, PART_MAX = 96 };
     struct winograd *w = plan->state;
-    long tiles = winograd_l2_bytes() / (long)(sizeof(float) * w->points * (w->cb + w->kb) * B);
-    tiles = tiles < 24 ? 24 : tiles > 96 ? 96 : tiles;
-    w->parts = (w->tiles + tiles - 1) / tiles;
-    w->parts = (w->parts + plan->threads - 1) / plan->threads * plan->threads;
-    w->parts = w->parts > w->tiles ? w->tiles : w->parts;
-    w->tile_block = w->parts ? (int)((w->tiles + w->parts - 1) / w->parts) : 0;
-    plan->scratch_bytes = sizeof(float) * (size_t)(make_layout(w).thread * plan->threads);
-}
-
-/* S (+)= V^T D at one point. */
-static void multiply(const struct winograd *w, const struct layout *l, int tiles, bool accumulate,
-                     const float *v, const float *d, float *s)
-{
-    const int vlen = w->gemm->vlen, panel = w->gemm->vectors * vlen;
-    const struct brgemm_segment origin = {0, 0};
-    struct brgemm_shape shape = {
-        .rows = w->cb * B, .depth = tiles, .a_row = 1, .a_k = l->v.tile, .b_k = B, .accumulate = accumulate};
-    shape.b_vec = vlen < B ? vlen : l->d.block;
-    shape.c_row = B;
-    shape.c_vec = vlen < B ? vlen : (ptrdiff_t)w->cb * B * B;
-    for (int k = 0; k < w->kb * B; k += panel) {
-        shape.vectors = (w->kb * B - k < panel ? w->kb * B - k : panel) / vlen;
-        w->gemm->run(&shape, 1, &origin, v, d + k / B * l->d.block, s + (ptrdiff_t)k * w->cb * B);
+    const long tile_bytes = (long)sizeof(float) * w->points * (w->cb + w->kb) * B;
+    w->shared = (long)w->cb * w->kb * B * B > OWN_SUMS;
+    if (w->shared) {
+        const long fit = SHARED_BYTES / tile_bytes, part = fit < SHARED_PART ? SHARED_PART : fit;
+        w->parts = (w->tiles + part - 1) / part;
+    } else {
+        const long fit = winograd_l2_bytes() / tile_bytes;
+        const long part = fit < PART_MIN ? PART_MIN : fit > PART_MAX ? PART_MAX : fit;
+        w->parts = (w->tiles + part - 1) / part;
+        w->parts = (w->parts + plan->threads - 1) / plan->threads * plan->threads;
+        w->parts = w->parts > w->tiles ? w->tiles : w->parts;
     }
+    w->tile_block = w->parts ? (int)((w->tiles + w->parts - 1) / w->parts) : 0;
+    const struct layout l = make_layout(w);
+    plan->scratch_bytes = sizeof(float) * (size_t)(l.shared + l.thread * plan->threads);
 }
 
-static void run_block(const struct winograd *w, const struct layout *l, float *large, float *small, int group,
-                      long block, bool accumulate, float *scratch)
+/* S (+)= V^T D at all points, for channel blocks [c, c_end) x [k, k_end); s: of the first of them. */
+struct task {
+    int tiles;
+    int c, c_end, k, k_end;
+    bool accumulate;
+};
+
+static void multiply(const struct winograd *w, const struct layout *l, struct task t, const float *v,
+                     const float *d, float *s)
 {
-    const struct winograd_part in = winograd_cut(w, block, w->parts, w->cb);
-    const struct winograd_part out = winograd_cut(w, block, w->parts, w->kb);
-    struct winograd_panel v = l->v, d = l->d;
-    v.base = scratch + l->v_begin;
-    d.base = scratch + l->d_begin;
-    winograd_read_large(w, large, group, in, v);
-    winograd_read_small(w, small, group, out, d);
-    for (int point = 0; point < w->points; point++)
-        multiply(w, l, (int)(in.tile_end - in.tile), accumulate, v.base + point * v.point,
-                 d.base + point * d.point, scratch + point * l->s_point);
+    const int vlen = w->gemm->vlen, panel = w->gemm->vectors * vlen, width = (t.k_end - t.k) * B;
+    struct brgemm_shape shape = {.rows = (t.c_end - t.c) * B,
+                                 .a_row = 1,
+                                 .a_k = l->v_tile,
+                                 .b_k = B,
+                                 .b_vec = vlen < B ? vlen : l->d_block,
+                                 .c_row = B,
+                                 .c_vec = vlen < B ? vlen : l->s_block,
+                                 .accumulate = t.accumulate};
+    for (int tile = 0; tile < t.tiles; tile += CHUNK, shape.accumulate = true) {
+        const struct brgemm_segment first = {tile * l->v_tile, tile * B};
+        shape.depth = t.tiles - tile < CHUNK ? t.tiles - tile : CHUNK;
+        for (int point = 0; point < w->points; point++)
+            for (int k = 0; k < width; k += panel) {
+                const float *vk = v + point * l->v_point + t.c * B;
+                float *sk = s + point * l->s_point + k / B * l->s_block;
+                shape.vectors = (width - k < panel ? width - k : panel) / vlen;
+                w->gemm->run(&shape, 1, &first, vk, d + point * l->d_point + (t.k + k / B) * l->d_block, sk);
+            }
+    }
 }
 
 /* Taps that meet no pixel at all are zero by definition; the transforms would leave rounding errors. */
@@ -88,52 +116,120 @@ static bool tap_is_dead(const struct winograd_axis *a, int tap)
     return first > last;
 }
 
-/* Adds the sums of `parts` threads and transforms them: one 16 x 16 block of the weights. */
-static void write_weights(const struct winograd *w, const struct layout *l, int parts, int k, int c,
-                          float *scratch, float *wei)
+/* What a run works on. */
+struct job {
+    const struct winograd *w;
+    struct layout l;
+    float *src, *dst, *wei;
+    float *shared, *thread; /* the scratch */
+};
+
+/* The weights of task t from its sums; threads: how many have sums of their own, l.thread floats apart. */
+static void write_weights(const struct job *j, int group, struct task t, int threads, float *s)
 {
-    float *sum = scratch + ((ptrdiff_t)k * w->cb + c) * B * B;
-    for (int part = 1; part < parts; part++)
-        for (int point = 0; point < w->points; point++) {
-            const float *from = sum + part * l->thread + point * l->s_point;
-            for (int i = 0; i < B * B; i++)
-                sum[point * l->s_point + i] += from[i];
+    const struct winograd *w = j->w;
+    const struct layout *l = &j->l;
+    for (int k = t.k; k < t.k_end; k++)
+        for (int c = t.c; c < t.c_end; c++) {
+            float *sum = s + (k - t.k) * l->s_block + (ptrdiff_t)(c - t.c) * B * B;
+            float *wei = j->wei + (((size_t)group * w->kb + k) * w->cb + c) * TAPS * TAPS * B * B;
+            for (int other = 1; other < threads; other++)
+                for (int point = 0; point < w->points; point++)
+                    for (int i = 0; i < B * B; i++)
+                        sum[point * l->s_point + i] += sum[other * l->thread + point * l->s_point + i];
+            const struct winograd_window window = {
+                .base = wei, .row = TAPS * B * B, .pixel = B * B, .height = TAPS, .width = TAPS};
+            const struct winograd_values values = {
+                .base = sum, .point = l->s_point, .item = B, .window = B, .items = B};
+            w->kernel->gradient(&window, &values);
+            for (int h = 0; h < TAPS; h++)
+                for (int v = 0; v < TAPS; v++)
+                    if (tap_is_dead(&w->h, h) || tap_is_dead(&w->w, v))
+                        memset(wei + (h * TAPS + v) * B * B, 0, B * B * sizeof *wei);
         }
-    const struct winograd_window window = {
-        .base = wei, .row = TAPS * B * B, .pixel = B * B, .height = TAPS, .width = TAPS};
-    const struct winograd_values values = {
-        .base = sum, .point = l->s_point, .item = B, .window = B, .items = B};
-    w->kernel->gradient(&window, &values);
-    for (int h = 0; h < TAPS; h++)
-        for (int v = 0; v < TAPS; v++)
-            if (tap_is_dead(&w->h, h) || tap_is_dead(&w->w, v))
-                memset(wei + (h * TAPS + v) * B * B, 0, B * B * sizeof *wei);
+}
+
+/* Both are called by every thread of the team. */
+static void run_own_tiles(const struct job *j, int group)
+{
+    const struct winograd *w = j->w;
+    const struct layout *l = &j->l;
+    const int team = omp_get_num_threads(), self = omp_get_thread_num();
+    const int threads = w->parts < team ? (int)w->parts : team;
+    float *own = j->thread + l->thread * self;
+    const long first = w->parts * self / threads, end = w->parts * (self + 1) / threads;
+    for (long index = first; self < threads && index < end; index++) {
+        const struct winograd_part in = winograd_cut(w, index, w->parts, w->cb);
+        const struct winograd_part out = winograd_cut(w, index, w->parts, w->kb);
+        const struct task t = {(int)(in.tile_end - in.tile), 0, w->cb, 0, w->kb, index > first};
+        winograd_read_large(w, j->src, group, in,
+                            (struct winograd_panel){own + l->v, l->v_point, B, l->v_tile});
+        winograd_read_small(w, j->dst, group, out,
+                            (struct winograd_panel){own + l->d, l->d_point, l->d_block, B});
+        multiply(w, l, t, own + l->v, own + l->d, own + l->s);
+    }
+#pragma omp barrier
+#pragma omp for collapse(2)
+    for (int k = 0; k < w->kb; k++)
+        for (int c = 0; c < w->cb; c++)
+            write_weights(j, group, (struct task){0, c, c + 1, k, k + 1, false}, threads,
+                          j->thread + l->s + k * l->s_block + (ptrdiff_t)c * B * B);
+}
+
+/* Values of one tile, in its place in the part. */
+static void read_tile(const struct job *j, int group, struct winograd_part part, long tile)
+{
+    const struct layout *l = &j->l;
+    const ptrdiff_t place = tile - part.tile;
+    winograd_read_large(
+        j->w, j->src, group, (struct winograd_part){tile, tile + 1, 0, j->w->cb},
+        (struct winograd_panel){j->shared + l->v + place * l->v_tile, l->v_point, B, l->v_tile});
+    winograd_read_small(j->w, j->dst, group, (struct winograd_part){tile, tile + 1, 0, j->w->kb},
+                        (struct winograd_panel){j->shared + l->d + place * B, l->d_point, l->d_block, B});
+}
+
+static void run_shared_tiles(const struct job *j, int group)
+{
+    const struct winograd *w = j->w;
+    const struct layout *l = &j->l;
+    for (long index = 0; index < w->parts; index++) {
+        const struct winograd_part part = winograd_cut(w, index, w->parts, w->cb);
+#pragma omp for
+        for (long tile = part.tile; tile < part.tile_end; tile++)
+            read_tile(j, group, part, tile);
+#pragma omp for collapse(2) schedule(dynamic)
+        for (int k = 0; k < w->kb; k += l->k_step)
+            for (int c = 0; c < w->cb; c += l->c_step) {
+                const struct task t = {(int)(part.tile_end - part.tile),
+                                       c,
+                                       c + l->c_step < w->cb ? c + l->c_step : w->cb,
+                                       k,
+                                       k + l->k_step < w->kb ? k + l->k_step : w->kb,
+                                       index > 0};
+                float *s = w->parts > 1 ? j->shared + l->s + k * l->s_block + (ptrdiff_t)c * B * B
+                                        : j->thread + l->thread * omp_get_thread_num();
+                multiply(w, l, t, j->shared + l->v, j->shared + l->d, s);
+                if (index == w->parts - 1)
+                    write_weights(j, group, t, 1, s);
+            }
+    }
 }
 
 void winograd_gradient_run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)
 {
     const struct winograd *w = plan->state;
-    const struct layout l = make_layout(w);
+    struct job job = {.w = w,
+                      .l = make_layout(w),
+                      .src = tensor[CONV_SRC],
+                      .dst = tensor[CONV_DST],
+                      .wei = tensor[CONV_WEI]};
+    job.shared = scratch;
+    job.thread = job.shared + job.l.shared;
     if (w->parts == 0) {
-        memset(tensor[CONV_WEI], 0, plan->bytes[CONV_WEI]);
+        memset(job.wei, 0, plan->bytes[CONV_WEI]);
         return;
     }
 #pragma omp parallel num_threads(plan->threads)
-    {
-        const int team = omp_get_num_threads(), self = omp_get_thread_num();
-        const int parts = w->parts < team ? (int)w->parts : team;
-        for (int group = 0; group < w->groups; group++) {
-            const long begin = w->parts * self / parts, end = w->parts * (self + 1) / parts;
-            for (long block = begin; self < parts && block < end; block++)
-                run_block(w, &l, tensor[CONV_SRC], tensor[CONV_DST], group, block, block > begin,
-                          (float *)scratch + l.thread * self);
-#pragma omp barrier
-#pragma omp for collapse(2)
-            for (int k = 0; k < w->kb; k++)
-                for (int c = 0; c < w->cb; c++)
-                    write_weights(w, &l, parts, k, c, scratch,
-                                  tensor[CONV_WEI] +
-                                      (((size_t)group * w->kb + k) * w->cb + c) * TAPS * TAPS * B * B);
-        }
-    }
+    for (int group = 0; group < w->groups; group++)
+        (w->shared ? run_shared_tiles : run_own_tiles)(&job, group);
 }

@@ -24,7 +24,6 @@ static struct winograd_window tile_window(const struct winograd *w, float *image
         .width = large ? width : v->hi,
         .h = h->lo + row * w->m - (large ? h->pad : 0),
         .w = v->lo + column * w->m - (large ? v->pad : 0),
-        .stream = w->stream,
     };
 }
 

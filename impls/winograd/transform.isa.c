@@ -135,12 +135,7 @@ SIMD void write_window(int pairs, int terms, bool inside, const struct winograd_
     {
         reduce(pairs, terms, f, half[i], line);
         UNROLL for (int j = 0; j < terms; j++) if (inside || w.w + j < w.width)
-        {
-            if (w.stream)
-                vec_stream(pixels + j * w.pixel, line[j]);
-            else
-                vec_store(pixels + j * w.pixel, line[j]);
-        }
+            vec_store(pixels + j * w.pixel, line[j]);
     }
 }
 
