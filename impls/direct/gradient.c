@@ -13,7 +13,6 @@
 #include "kernels/lanes.h"
 
 #include <omp.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,11 +261,11 @@ static void cut_units(struct gradient *g)
     struct activation part = g->native.src;
     part.blocks = g->ibs;
     const int rows = q->ow < PIXELS ? PIXELS / q->ow : 1, strips = (q->oh + rows - 1) / rows;
-    g->strip = strip_make(&g->y, &g->x, &part, true, (q->oh + strips - 1) / strips, SIZE_MAX);
+    g->strip = strip_make(&g->y, &g->x, &part, true, (q->oh + strips - 1) / strips);
     g->fused = g->strip.kind != NARROW;
     for (int t = 1; t < g->x.taps; t++)
         g->fused = g->fused && g->x.tap[t].in == g->x.tap[0].in + t;
-    g->together = strips > 1 ? 1 : PIXELS / (q->oh * q->ow);
+    g->together = strips > 1 ? 1 : (int)(PIXELS / ((long)q->oh * q->ow));
     g->together = g->together < 1 ? 1 : g->together < q->mb ? g->together : q->mb;
     g->units = (long)strips * ((q->mb + g->together - 1) / g->together);
     g->copy_floats = g->strip.floats;

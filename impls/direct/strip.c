@@ -50,9 +50,10 @@ static bool inside(const struct axis *axis, int in)
 }
 
 struct strip strip_make(const struct axis *y, const struct axis *x, const struct activation *in, bool gapless,
-                        int rows, size_t budget)
+                        int rows)
 {
-    struct strip s = {.kind = DIRECT, .rows = rows < y->n ? rows : y->n};
+    const int strips = (y->n + rows - 1) / rows;
+    struct strip s = {.kind = DIRECT, .rows = (y->n + strips - 1) / strips};
     const bool flat = gapless && x->in_step == 1 && x->n == in->w && y->in_step == 1;
     if (y->taps == 0 || x->taps == 0 ||
         (inside(x, in->w) && (flat || !gapless || x->n > NARROW_WIDTH || in->block < 16))) {
@@ -66,14 +67,11 @@ struct strip strip_make(const struct axis *y, const struct axis *x, const struct
     s.merged = s.kind == NARROW;
     s.pixel = (s.kind == NARROW ? 1 : x->in_step) * in->block;
     s.row = (s.kind == NARROW ? x->n : (ptrdiff_t)span(x, x->n)) * in->block;
-    for (;; s.rows = (s.rows + 1) / 2) {
-        s.tap_row = (span(y, s.rows) + y->in_step - 1) / y->in_step * s.row;
-        s.tap_column = s.kind == NARROW ? s.tap_row * y->in_step : 0;
-        s.block = s.kind == NARROW ? s.tap_column * x->taps : s.tap_row * y->in_step;
-        s.floats = (size_t)s.block * in->blocks;
-        if (s.rows == 1 || s.floats * sizeof(float) <= budget)
-            return s;
-    }
+    s.tap_row = (span(y, s.rows) + y->in_step - 1) / y->in_step * s.row;
+    s.tap_column = s.kind == NARROW ? s.tap_row * y->in_step : 0;
+    s.block = s.kind == NARROW ? s.tap_column * x->taps : s.tap_row * y->in_step;
+    s.floats = (size_t)s.block * in->blocks;
+    return s;
 }
 
 ptrdiff_t strip_tap(const struct strip *s, const struct axis *y, const struct axis *x,

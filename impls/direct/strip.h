@@ -60,10 +60,9 @@ struct strip {
     size_t floats;                 /* to be copied; 0 for DIRECT */
 };
 
-/* Chooses the layout, with at most `rows` output rows a strip, fewer if a copy would exceed `budget` bytes.
- * gapless: the output too has its rows one after the other. */
+/* Chooses the layout, with at most `rows` output rows a strip. gapless: the output too has its rows one after the other. */
 struct strip strip_make(const struct axis *y, const struct axis *x, const struct activation *in, bool gapless,
-                        int rows, size_t budget);
+                        int rows);
 
 /* Distance of the input that tap (ty, tx) reads. */
 ptrdiff_t strip_tap(const struct strip *strip, const struct axis *y, const struct axis *x,

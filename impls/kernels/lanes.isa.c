@@ -15,14 +15,25 @@ enum { DOT_COLUMNS = 3, DOT_ROWS_OF_ONE = 12, CORRELATE_TAPS = 3 };
 
 /* ---- dot ---- */
 
-SIMD float total(vec v)
+typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* The sum of the quarters (halves) of v. */
+SIMD quad fold(vec v)
 {
-    float sum[VLEN];
-    vec_store(sum, v);
-    for (int n = VLEN / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; i++)
-            sum[i] += sum[i + n];
-    return sum[0];
+    quad part[VLEN / 4];
+    vec_store((float *)part, v);
+    for (int i = 1; i < VLEN / 4; i++)
+        part[0] += part[i];
+    return part[0];
+}
+
+/* Adds up the lanes of four vectors side by side. */
+SIMD quad total(const vec v[4])
+{
+    quad q0 = fold(v[0]), q1 = fold(v[1]), q2 = fold(v[2]), q3 = fold(v[3]);
+    quad low = __builtin_shufflevector(q0, q1, 0, 4, 1, 5) + __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
+    quad high = __builtin_shufflevector(q2, q3, 0, 4, 1, 5) + __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
+    return __builtin_shufflevector(low, high, 0, 1, 4, 5) + __builtin_shufflevector(low, high, 2, 3, 6, 7);
 }
 
 SIMD void dot_tile(int rows, int columns, const struct lanes_shape *s, int segments,
@@ -31,12 +42,13 @@ SIMD void dot_tile(int rows, int columns, const struct lanes_shape *s, int segme
     const ptrdiff_t a_row = s->a_row;
     vec sum[DOT_ROWS * DOT_COLUMNS];
 #pragma GCC unroll 24
-    for (int i = 0; i < rows * columns; i++)
+    for (int i = 0; i < DOT_ROWS * DOT_COLUMNS; i++)
         sum[i] = vec_zero();
     for (int t = 0; t < segments; t++)
 #pragma GCC unroll 2
         for (int part = 0; part < PARTS; part++) {
-            const float *at = a + segment[t].a + part * VLEN, *bt = b + segment[t].b + part * VLEN;
+            const float *at = vec_pointer(a + segment[t].a + part * VLEN);
+            const float *bt = vec_pointer(b + segment[t].b + part * VLEN);
             vec column[DOT_COLUMNS];
 #pragma GCC unroll 3
             for (int j = 0; j < columns; j++)
@@ -49,11 +61,13 @@ SIMD void dot_tile(int rows, int columns, const struct lanes_shape *s, int segme
                     sum[i * columns + j] += x * column[j];
             }
         }
-#pragma GCC unroll 24
+    float totals[DOT_ROWS * DOT_COLUMNS];
+#pragma GCC unroll 6
+    for (int i = 0; i < rows * columns; i += 4)
+        *(quad *)(totals + i) = total(sum + i);
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 3
         for (int j = 0; j < columns; j++)
-            c[i * s->c_row + j] = total(sum[i * columns + j]);
+            c[i * s->c_row + j] = totals[i * columns + j];
 }
 
 static void dot(const struct lanes_shape *s, int segments, const struct brgemm_segment *segment,
@@ -94,7 +108,7 @@ SIMD void scale_tile(int rows, const struct lanes_shape *s, int segments,
     for (int t = 0; t < segments; t++)
 #pragma GCC unroll 2
         for (int part = 0; part < PARTS; part++) {
-            const float *at = a + segment[t].a + part * VLEN;
+            const float *at = vec_pointer(a + segment[t].a + part * VLEN);
             const vec factor = vec_load(b + segment[t].b + part * VLEN);
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++)

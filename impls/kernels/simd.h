@@ -46,6 +46,13 @@ SIMD vec vec_all(float x)
 #endif
 }
 
+/* p, of which the compiler no longer knows where it came from: gcc otherwise keeps one address a load, and spills. */
+SIMD const float *vec_pointer(const float *p)
+{
+    __asm__("" : "+r"(p));
+    return p;
+}
+
 /* Non-temporal store to p, aligned to the vector: for outputs that will not be read soon and would
  * otherwise push useful lines out of the caches. Follow the last one with vec_stream_fence. */
 SIMD void vec_stream(float *p, vec v)
