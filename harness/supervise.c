@@ -356,8 +356,12 @@ static void close_supervisor(struct supervisor *s)
 int study_run(const struct study *study, int argc, char **argv)
 {
     struct supervisor s;
-    if (!open_supervisor(&s, study, argc, argv) || !record_open(&s.record, study->out, study->force))
+    if (!open_supervisor(&s, study, argc, argv))
         return 2;
+    if (!record_open(&s.record, study->out, study->force)) {
+        close_supervisor(&s);
+        return 2;
+    }
     struct machine machine = {.topology = &s.topology,
                               .study = study,
                               .argc = argc,

@@ -272,6 +272,7 @@ static void cut_units(struct gradient *g)
     g->segments = (size_t)g->together * g->strip.rows;
     g->scratch_floats = g->y.taps * g->segments * sizeof(struct brgemm_segment) / sizeof(float) +
                         g->together * g->copy_floats + g->task_floats;
+    g->scratch_floats = (g->scratch_floats + B - 1) / B * B; /* every thread's begins on a cache line */
 }
 
 static const char *plan(struct conv_plan *plan, const struct native *native, void **state)

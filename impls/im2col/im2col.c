@@ -272,7 +272,7 @@ static int gcd(int a, int b)
     return b ? gcd(b, a % b) : a;
 }
 
-/* Blocks: 256 rows of a panel of B, 16 floats wide, are half of a first-level cache of 32 KB; half of the second
+/* Blocks: 320 rows of a panel of B, 16 floats wide, are 20 KB of a first-level cache of 32 KB; half of the second
  * level holds the blocks of Q and D, the rest is for A. An odd number of lines from row to row spreads a
  * column over all sets of a cache. */
 static void plan_blocks(struct state *s)
