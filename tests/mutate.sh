@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# The mutation trial: breaks one thing at a time in a scratch copy of the tree and sees that tests fail. A mutation that no
+# longer applies, does not build, or survives is an error. It takes minutes, so it is run by hand, not by CTest.
+#
+#     tests/mutate.sh [REGEX]     only the mutations whose names match
+#
+# SPDX-License-Identifier: Apache-2.0
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+only=${1:-.}
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+tests=(test_isa test_golden test_reference test_properties test_memory)
+export TRIPASS_TEST_PROBLEMS=${TRIPASS_TEST_PROBLEMS:-200} OMP_WAIT_POLICY=passive
+bad=0
+
+# mutate NAME IMPLEMENTATIONS FILE SED: IMPLEMENTATIONS is the pattern of the tests that should notice.
+mutate() {
+    local name=$1 pattern=$2 file=$copy/$3 expression=$4 failing=() test
+    [[ $name =~ $only ]] || return 0
+    cp "$file" "$copy/original"
+    sed -i "$expression" "$file"
+    if cmp -s "$file" "$copy/original"; then
+        failing=("DOES NOT APPLY")
+        bad=1
+    elif ! ninja -C "$copy/build/release" "${tests[@]}" >"$copy/log" 2>&1; then
+        failing=("DOES NOT BUILD")
+        bad=1
+    else
+        for test in "${tests[@]}"; do
+            TRIPASS_TEST_FILTER=$pattern timeout 600 "$copy/build/release/tests/$test" >"$copy/log" 2>&1 || failing+=("$test")
+        done
+    fi
+    if [ ${#failing[@]} = 0 ]; then
+        failing=("SURVIVES")
+        bad=1
+    fi
+    printf '%-62s %s\n' "$name" "${failing[*]}"
+    mv "$copy/original" "$file"
+    touch "$file" # newer than what was built from the mutation
+}
+
+git -C "$root" ls-files -z | tar -C "$root" --null -T - -c | tar -C "$copy" -x
+(cd "$copy" && cmake --preset release >/dev/null && ninja -C build/release "${tests[@]}" >/dev/null)
+
+mutate 'register kernel: the last k of a segment' '[di]*' impls/kernels/brgemm.isa.c \
+    's/for (; k > 0; k--/for (; k > 1; k--/'
+mutate 'register kernel: C is never accumulated' '[di]*' impls/kernels/brgemm.isa.c \
+    's/vec_load(to) + sum/sum/'
+
+mutate 'direct: the first tap of fwd and bwd' 'direct*' impls/direct/strip.c \
+    's/struct range r = {0, axis->taps}/struct range r = {axis->taps > 1, axis->taps}/'
+mutate 'direct: the last column at the border' 'direct*' impls/direct/strip.c \
+    's|(in->w - 1 - from) / step + 1|(in->w - 1 - from) / step|'
+mutate 'direct: weights of bwd are not turned' 'direct bwd*' impls/direct/gather.c \
+    's/transpose_block(from + (f->y->tap\[ty\].k \* q->kw + f->x->tap\[tx\].k)/transpose_block(from + (ty * q->kw + tx)/'
+mutate 'direct: the first input block of upd' 'direct upd*' impls/direct/gradient.c \
+    's/int i = 0; i < task->ibs/int i = task->ibs > 1; i < task->ibs/'
+mutate 'direct: the partial sums of the second thread' 'direct upd*' impls/direct/gradient.c \
+    's/int other = 1; other < threads/int other = 2; other < threads/'
+mutate 'direct: merged groups are not separated' 'direct*' impls/direct/native.c \
+    's|if (ic / icg != oc / ocg)|if (false)|'
+mutate 'direct: the last segment of a depthwise pixel' 'direct*' impls/kernels/lanes.isa.c \
+    's/^    for (int t = 0; t < segments; t++)$/    for (int t = 0; t < segments - 1; t++)/'
+
+mutate 'im2col, im2col-blas: the first tap' 'im2col*' impls/im2col/columns.isa.c \
+    's/int tap = 0; tap < taps/int tap = taps > 1; tap < taps/'
+mutate 'im2col, im2col-blas: the last column at the border' 'im2col*' impls/im2col/columns.isa.c \
+    's|(p->iw - 1 - iw) / p->sw + 1|(p->iw - 1 - iw) / p->sw|'
+mutate 'im2col: fwd forgets all but the last block of channels' 'im2col fwd*' impls/im2col/im2col.c \
+    's/^\( *\)c > 0);/\1false);/'
+mutate 'im2col: bwd forgets all but the last block of channels' 'im2col bwd*' impls/im2col/im2col.c \
+    's/i > 0);/false);/'
+mutate 'im2col: the partial sums of the second thread' 'im2col upd*' impls/im2col/im2col.c \
+    's/int o = 1; o < s->outer/int o = 2; o < s->outer/'
+mutate 'im2col-blas: upd forgets all but the last image' 'im2col-blas upd*' impls/im2col/im2col_blas.c \
+    's/mb > 0}/false}/'
+
+mutate 'explicit-dense, explicit-csr: the last tap' 'explicit*' impls/explicit/matrix.c \
+    's/k < extent\[CONV_WEI\]/k < extent[CONV_WEI] - (extent[CONV_WEI] > 1)/'
+mutate 'explicit-dense, explicit-csr: the last pixel of an axis' 'explicit*' impls/explicit/matrix.c \
+    's/i >= extent\[CONV_SRC\]/i >= extent[CONV_SRC] - 1/'
+mutate 'explicit-dense: upd forgets all but the last image' 'explicit-dense upd*' impls/explicit/dense.c \
+    's/accumulate = mb > 0/accumulate = false/'
+mutate 'explicit-csr: the last entry of a row' 'explicit-csr*' impls/explicit/csr_row.isa.c \
+    's/for (; e < entries; e++)/for (; e + 1 < entries; e++)/'
+mutate 'explicit-csr: upd forgets all but the last image' 'explicit-csr upd*' impls/explicit/csr.c \
+    's/scratch, mb > 0)/scratch, false)/'
+
+mutate 'winograd-f2: one coefficient off by 1 in 2000' 'winograd-f2*' impls/winograd/points.h \
+    's/{-1, 2, 2, 1}}/{-1, 2, 2.001f, 1}}/'
+mutate 'winograd-f4: one coefficient off by 1 in 1000' 'winograd-f4*' impls/winograd/points.h \
+    's/{{-B, 1}, {-A, 1}}/{{-B, 1}, {-A, 1.001f}}/'
+mutate 'winograd-f6: one coefficient off by 1 in 1000' 'winograd-f6*' impls/winograd/points.h \
+    's/{A \* B, -(A + B), 1}}/{A * B, -(A + B), 1.001f}}/'
+mutate 'winograd: the last point' 'winograd*' impls/winograd/image.c \
+    's/point < w->points; point++)/point < w->points - 1; point++)/'
+mutate 'winograd: weights of bwd are not turned' 'winograd-* bwd*' impls/winograd/image.c \
+    's/((TAPS - 1 - tap) \* B + j)/(tap * B + j)/'
+mutate 'winograd: the last column at the border' 'winograd*' impls/winograd/transform.isa.c \
+    's/(unsigned)(w->w + j) < (unsigned)w->width/(unsigned)(w->w + j) < (unsigned)w->width - 1/'
+mutate 'winograd: forgets all but the last chunk of channels' 'winograd*' impls/winograd/image.c \
+    's/shape.accumulate = c > 0/shape.accumulate = false/'
+mutate 'winograd: the partial sums of the second thread' 'winograd-* upd*' impls/winograd/gradient.c \
+    's/int part = 1; part < parts/int part = 2; part < parts/'
+
+exit $bad
