@@ -26,15 +26,15 @@ def read(path):
 
 
 def figure_of(curves):
-    figure, (left, right) = plot.plt.subplots(1, 2, figsize=(plot.WIDTH, 2.9))
+    figure, (left, right) = plot.plt.subplots(1, 2, figsize=(plot.WIDTH, 3.3))
     for curve in curves:
         impl = curve["impl"].iloc[0]
         left.plot(curve["epoch"], curve["loss"], label=impl, markevery=5, **plot.style(impl))
         right.plot(curve["epoch"], 100 * curve["test_accuracy"], label=impl, markevery=5, **plot.style(impl))
     left.set(xlabel="epoch", ylabel="loss (mean over the epoch)", yscale="log")
     right.set(xlabel="epoch", ylabel="held-out accuracy in %")
-    right.legend(fontsize=6, frameon=False, ncol=2)
-    figure.tight_layout()
+    figure.legend(*left.get_legend_handles_labels(), loc="lower center", ncol=4, fontsize=6.5, frameon=False)
+    figure.tight_layout(rect=(0, 0.15, 1, 1))
     return figure
 
 
