@@ -306,10 +306,12 @@ const struct option_rule option_rules[] = {
      .help = "images a step"},
     {.name = "act",
      .argument = "NAME",
-     .preset = "relu",
+     .preset = "tanh",
      .commands = TRAIN,
      .read = read_activation,
-     .help = "identity, relu, leaky-relu, tanh or sigmoid, after every layer but the last"},
+     .help = "identity, relu, leaky-relu, tanh or sigmoid, after every layer but the last; with a kink "
+             "(relu) curves of "
+             "different rounding part sooner"},
     {.name = "act",
      .argument = "NAME",
      .preset = "tanh",

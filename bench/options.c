@@ -13,9 +13,11 @@
 static void set_defaults(struct options *options, int command)
 {
     *options = (struct options){.study = {.isa = isa_best(), .check_only = command == COMMAND_CHECK}};
-    for (int i = 0; i < option_rule_count; i++)
-        if (option_rules[i].preset)
-            option_rules[i].read(&option_rules[i], option_rules[i].preset, options);
+    /* Two commands may give one name different presets: its own come last. */
+    for (int own = 0; own <= 1; own++)
+        for (int i = 0; i < option_rule_count; i++)
+            if (option_rules[i].preset && own == (option_rules[i].commands >> command & 1))
+                option_rules[i].read(&option_rules[i], option_rules[i].preset, options);
 }
 
 /* Thread counts are checked against the machine, or chosen by it. */

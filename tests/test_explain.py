@@ -85,6 +85,7 @@ class Course(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertNotRegex(result.stdout, r"NOT\s+EQUAL")
         self.assertEqual(len(re.findall(r"equal\s+in\s+every\s+entry", result.stdout)), 4)
+        self.assertIn("0.01", result.stdout)  # the default step, not that of train
         found = matrices_of(result.stdout)
         matrices = golden()
         self.assertEqual(len(matrices), 4)
