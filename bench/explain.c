@@ -453,5 +453,6 @@ int command_explain(struct options *options, int argc, char **argv)
     explain_winograd(&lesson.page, options->study.seed);
     page_end(&lesson.page);
     lesson_free(&lesson);
+    free(layers.layer);
     return EXIT_ALL_GOOD;
 }

@@ -249,5 +249,6 @@ int command_gradcheck(struct options *options, int argc, char **argv)
     for (int l = 0; l < layers.count; l++)
         for (int i = 0; i < options->study.impl_count; i++)
             good = impl_check(options->study.impls[i], &layers.layer[l].problem, options) && good;
+    free(layers.layer);
     return good ? EXIT_ALL_GOOD : EXIT_SOME_FAILED;
 }
