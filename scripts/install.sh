@@ -14,7 +14,7 @@ fail() {
 }
 
 for step in "$@"; do
-  grep -q "^$step " "$list" || fail "no step named '$step'; try build, plot or check"
+  grep -q "^$step " "$list" || fail "no step named '$step'; try build, plot, learn or check"
 done
 command -v dpkg-query >/dev/null ||
   fail "this is no Debian system; install the equivalents of $list, then set TRIPASS_INSTALL=no"

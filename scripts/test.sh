@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-scripts/install.sh build plot
+scripts/install.sh build plot learn
 cmake --preset release
 cmake --build --preset release
 ctest --preset release "$@"
