@@ -193,12 +193,22 @@ static const char *plan_winograd(struct conv_plan *plan)
 }
 
 /* What needs no library call to know, because the first call fixes the instruction set; plan_winograd asks. */
+/* The CPU itself, as the library asks it: emulated kernels of ours do not help. */
+static bool cpu_has_avx512(void)
+{
+#ifdef TRIPASS_X86
+    return __builtin_cpu_supports("avx512f");
+#else
+    return false;
+#endif
+}
+
 static const char *refuse_winograd(const struct conv_problem *p, enum conv_tensor output)
 {
     const dnnl_version_t *version = dnnl_version();
     if (version->major * 100 + version->minor > 301)
         return "this oneDNN has no Winograd (removed in 3.2)";
-    if (!isa_supported(ISA_AVX512))
+    if (!cpu_has_avx512())
         return "oneDNN's Winograd needs AVX-512";
     if (p->kh != 3 || p->kw != 3 || p->sh != 1 || p->sw != 1 || p->dh || p->dw || p->g != 1)
         return "3x3, stride 1, dense only";
