@@ -192,7 +192,6 @@ static const char *plan_winograd(struct conv_plan *plan)
     return make_plan(plan, &variant, 1) ? "this oneDNN has no Winograd for this problem" : NULL;
 }
 
-/* What needs no library call to know, because the first call fixes the instruction set; plan_winograd asks. */
 /* The CPU itself, as the library asks it: emulated kernels of ours do not help. */
 static bool cpu_has_avx512(void)
 {
@@ -203,6 +202,7 @@ static bool cpu_has_avx512(void)
 #endif
 }
 
+/* What needs no library call to know, because the first call fixes the instruction set; plan_winograd asks. */
 static const char *refuse_winograd(const struct conv_problem *p, enum conv_tensor output)
 {
     const dnnl_version_t *version = dnnl_version();
