@@ -73,16 +73,16 @@ static void number_cell(char *cell, float value)
     snprintf(cell, PAGE_CELL, "%s%g", value < 0 ? "−" : "", fabs((double)value));
 }
 
-/* Elements first, first + 1, ... of a tensor, or with a prefix ("∂") of the gradient towards it. */
+/* The first elements of a tensor, or with a prefix ("∂") of the gradient towards it. */
 static struct page_matrix tensor_cells(const struct lesson *lesson, enum conv_tensor tensor, bool gradient,
-                                       size_t first, int rows, int columns)
+                                       int rows, int columns)
 {
     struct page_matrix m = cells_make(rows, columns);
     for (size_t i = 0; i < (size_t)rows * (size_t)columns; i++) {
         char name[PAGE_CELL];
-        symbol_name(name, &lesson->problem, tensor, first + i);
+        symbol_name(name, &lesson->problem, tensor, i);
         if (lesson->numbers)
-            number_cell(m.cell[i], (gradient ? lesson->gradient : lesson->tensor)[tensor][first + i]);
+            number_cell(m.cell[i], (gradient ? lesson->gradient : lesson->tensor)[tensor][i]);
         else
             snprintf(m.cell[i], PAGE_CELL, "%.4s%.30s", gradient ? "∂" : "", name);
     }
@@ -217,9 +217,9 @@ static void chapter_layer(const struct lesson *lesson)
               "%d x %d. "
               "Cross-correlation throughout (the kernel is not turned in the forward pass).",
               text, p->mb, p->ic, p->ih, p->iw, p->kh, p->kw, p->oc, p->oh, p->ow);
-    struct page_matrix m[] = {tensor_cells(lesson, CONV_SRC, false, 0, p->ih, p->iw),
-                              tensor_cells(lesson, CONV_WEI, false, 0, p->kh, p->kw),
-                              tensor_cells(lesson, CONV_DST, false, 0, p->oh, p->ow)};
+    struct page_matrix m[] = {tensor_cells(lesson, CONV_SRC, false, p->ih, p->iw),
+                              tensor_cells(lesson, CONV_WEI, false, p->kh, p->kw),
+                              tensor_cells(lesson, CONV_DST, false, p->oh, p->ow)};
     equation_show(lesson, 6, (struct page_part[]){{0, "x = "}, {0}, {0, "   w = "}, {0}, {0, "   y = "}, {0}},
                   m);
     if (p->mb > 1 || p->ic > 1 || p->oc > 1)
@@ -240,9 +240,9 @@ static void chapter_forward(const struct lesson *lesson)
               p->oc > 1 || p->ic > 1 ? " Block (j, i) of A belongs to output channel j and input channel i: "
                                        "y(s,j) = Σ over i of x(s,i) ⋆ w(j,i)."
                                      : "");
-    struct page_matrix m[] = {tensor_cells(lesson, CONV_DST, false, 0, rows, 1),
+    struct page_matrix m[] = {tensor_cells(lesson, CONV_DST, false, rows, 1),
                               explicit_cells(lesson, p, MATRIX_A, NULL),
-                              tensor_cells(lesson, CONV_SRC, false, 0, columns, 1)};
+                              tensor_cells(lesson, CONV_SRC, false, columns, 1)};
     equation_show(lesson, 5, (struct page_part[]){{0}, {0, " = "}, {0}, {0, " · "}, {0}}, m);
     float *again = tensor_make(conv_elements(p, CONV_DST));
     compute("direct", p, CONV_DST, (float *[]){lesson->tensor[CONV_SRC], lesson->tensor[CONV_WEI], again});
@@ -321,9 +321,9 @@ static void chapter_backward(const struct lesson *lesson)
     page_heading(&lesson->page, "Backward: ∂L/∂x = Aᵀ ∂L/∂y");
     page_text(&lesson->page, "From ΔL ≃ ⟨∂L/∂y, Δy⟩ and Δy = A Δx. Below, ∂ before a symbol is short for the "
                              "derivative of L by it.");
-    struct page_matrix m[] = {tensor_cells(lesson, CONV_SRC, true, 0, p->ic * p->ih * p->iw, 1),
+    struct page_matrix m[] = {tensor_cells(lesson, CONV_SRC, true, p->ic * p->ih * p->iw, 1),
                               explicit_cells(lesson, p, MATRIX_A_TRANSPOSED, NULL),
-                              tensor_cells(lesson, CONV_DST, true, 0, p->oc * p->oh * p->ow, 1)};
+                              tensor_cells(lesson, CONV_DST, true, p->oc * p->oh * p->ow, 1)};
     equation_show(lesson, 5, (struct page_part[]){{0}, {0, " = "}, {0}, {0, " · "}, {0}}, m);
     backward_as_convolution(lesson);
 }
@@ -366,7 +366,7 @@ static struct page_matrix padded_cells(const struct lesson *lesson)
     const struct conv_problem *p = &lesson->problem;
     const int rows = (p->oh - 1) * p->sh + (p->kh - 1) * (p->dh + 1) + 1;
     const int columns = (p->ow - 1) * p->sw + (p->kw - 1) * (p->dw + 1) + 1;
-    struct page_matrix image = tensor_cells(lesson, CONV_SRC, false, 0, p->ih, p->iw),
+    struct page_matrix image = tensor_cells(lesson, CONV_SRC, false, p->ih, p->iw),
                        m = cells_make(rows, columns);
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < columns; c++) {
@@ -387,15 +387,15 @@ static void chapter_update(const struct lesson *lesson, double lr)
               "Read as a function of the weights, each output pixel is a weighted sum of weights: m is the "
               "kernel read row by row, and Q holds the inputs (im2col).%s",
               p->oc > 1 || p->mb > 1 ? " Shown for output channel 1 and image 1." : "");
-    struct page_matrix forward[] = {tensor_cells(lesson, CONV_DST, false, 0, pixels, 1),
+    struct page_matrix forward[] = {tensor_cells(lesson, CONV_DST, false, pixels, 1),
                                     explicit_cells(lesson, p, MATRIX_Q, NULL),
-                                    tensor_cells(lesson, CONV_WEI, false, 0, taps, 1)};
+                                    tensor_cells(lesson, CONV_WEI, false, taps, 1)};
     equation_show(lesson, 5, (struct page_part[]){{0}, {0, " = "}, {0}, {0, " · "}, {0}}, forward);
 
     page_heading(&lesson->page, "Weight update: ∂L/∂m = Qᵀ ∂L/∂y");
-    struct page_matrix update[] = {tensor_cells(lesson, CONV_WEI, true, 0, taps, 1),
+    struct page_matrix update[] = {tensor_cells(lesson, CONV_WEI, true, taps, 1),
                                    explicit_cells(lesson, p, MATRIX_Q_TRANSPOSED, NULL),
-                                   tensor_cells(lesson, CONV_DST, true, 0, pixels, 1)};
+                                   tensor_cells(lesson, CONV_DST, true, pixels, 1)};
     equation_show(
         lesson, 5,
         (struct page_part[]){{0}, {0, p->mb > 1 ? " = Σ over images of " : " = "}, {0}, {0, " · "}, {0}},
@@ -405,16 +405,16 @@ static void chapter_update(const struct lesson *lesson, double lr)
               "Both computed on integers (explicit-dense and direct): %s.",
               p->mb > 1 ? ", summed over the images: ∂L/∂w(j,i) = Σ over s of ∂L/∂y(s,j) ⋆ x(s,i)" : "",
               verdict(update_as_convolution(lesson)));
-    struct page_matrix large[] = {tensor_cells(lesson, CONV_WEI, true, 0, p->kh, p->kw), padded_cells(lesson),
-                                  tensor_cells(lesson, CONV_DST, true, 0, p->oh, p->ow)};
+    struct page_matrix large[] = {tensor_cells(lesson, CONV_WEI, true, p->kh, p->kw), padded_cells(lesson),
+                                  tensor_cells(lesson, CONV_DST, true, p->oh, p->ow)};
     equation_show(lesson, 5, (struct page_part[]){{0}, {0, " = "}, {0}, {0, " ⋆ "}, {0}}, large);
 
     page_text(&lesson->page, "The step: w ← w − μ ∂L/∂w, here with μ = %g:", lr);
     struct lesson values = *lesson;
     values.numbers = true;
     struct page_matrix step[] = {cells_make(p->kh, p->kw),
-                                 tensor_cells(&values, CONV_WEI, false, 0, p->kh, p->kw),
-                                 tensor_cells(&values, CONV_WEI, true, 0, p->kh, p->kw)};
+                                 tensor_cells(&values, CONV_WEI, false, p->kh, p->kw),
+                                 tensor_cells(&values, CONV_WEI, true, p->kh, p->kw)};
     for (int k = 0; k < p->kh * p->kw; k++)
         number_cell(step[0].cell[k], lesson->tensor[CONV_WEI][k] - (float)lr * lesson->gradient[CONV_WEI][k]);
     equation_show(lesson, 5, (struct page_part[]){{0}, {0, " ← "}, {0}, {0, " − μ · "}, {0}}, step);

@@ -229,7 +229,7 @@ static bool impl_check(const struct conv_impl *impl, const struct conv_problem *
             slope[a] = remainders(&check, a, remainder[a], &random);
             /* An inexact implementation may err by its bound in each of the two losses and in the gradient. */
             const double allowed =
-                impl->exact ? 0 : 3 * impl->error_bound(problem, CONV_DST) * sqrt((double)check.outputs);
+                impl->exact ? 0 : 3 * conv_error_bound(impl, problem, CONV_DST) * sqrt((double)check.outputs);
             const bool linear_good = linear[a] <= allowed, slope_good = slope[a] >= slope_least;
             printf("  d%s: linear part, relative error %.2e %s; R falls as h^%.2f %s\n", argument_name[a],
                    linear[a], linear_good ? "ok" : "FAIL", slope[a], slope_good ? "ok" : "FAIL");

@@ -119,12 +119,6 @@ static struct deviation deviation_from_witness(const struct data *data, const st
     return deviation;
 }
 
-static double tolerance_of(const struct conv_impl *impl, const struct data *data)
-{
-    return impl->error_bound ? impl->error_bound(&data->problem, data->output)
-                             : conv_rounding_bound(&data->problem, data->output);
-}
-
 /* ---- the second witness ---- */
 
 /* One run of the witness on what data hold now; its result goes into *result. */
@@ -160,7 +154,8 @@ static bool witness_ask(struct truth *truth, const struct data *data)
         if (!got)
             continue;
         const struct deviation deviation = deviation_from_oracle(data, truth, truth->witness.data);
-        if (truth->fill == FILL_REAL && !(deviation.err <= tolerance_of(impl, data)))
+        if (truth->fill == FILL_REAL &&
+            !(deviation.err <= conv_error_bound(impl, &data->problem, data->output)))
             snprintf(truth->note, sizeof truth->note, "%s disagrees with the reference: error %.2g", names[i],
                      deviation.err);
         else if (truth->fill == FILL_EXACT && deviation.wrong && impl->exact)
@@ -300,7 +295,7 @@ bool check_runner(struct runner *runner, const struct truth *truth, struct point
     const int threads = runner->data->threads;
     const struct buffer *output = runner_buffer(runner, runner->plan.output);
     const bool real = truth->fill == FILL_REAL;
-    point->tolerance = tolerance_of(runner->impl, runner->data);
+    point->tolerance = conv_error_bound(runner->impl, &runner->data->problem, runner->data->output);
     if (*truth->note && !*point->reason)
         snprintf(point->reason, sizeof point->reason, "%s", truth->note);
     if (!real && !runner->impl->exact)

@@ -133,6 +133,10 @@ const struct conv_impl *conv_impl_find(const char *name);
 const char *conv_plan_make(const struct conv_impl *impl, struct conv_plan *plan);
 void conv_plan_destroy(const struct conv_impl *impl, struct conv_plan *plan);
 
+/* The implementation's error_bound, or conv_rounding_bound if it has none of its own. */
+double conv_error_bound(const struct conv_impl *impl, const struct conv_problem *problem,
+                        enum conv_tensor output);
+
 /* The definition, element by element, in double: the value of output element `index` (plain layout) and the
  * sum of the |products| behind it. tensor: plain layouts; the output's entry is not read. This is the
  * oracle that everything else is checked against. */

@@ -56,3 +56,9 @@ void conv_plan_destroy(const struct conv_impl *impl, struct conv_plan *plan)
         impl->destroy(plan);
     plan->state = NULL;
 }
+
+double conv_error_bound(const struct conv_impl *impl, const struct conv_problem *problem,
+                        enum conv_tensor output)
+{
+    return (impl->error_bound ? impl->error_bound : conv_rounding_bound)(problem, output);
+}

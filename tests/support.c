@@ -188,8 +188,7 @@ void trial_fail(const struct trial *trial, const char *format, ...)
 
 double trial_bound(const struct trial *trial)
 {
-    return (trial->impl->error_bound ? trial->impl->error_bound : conv_rounding_bound)(&trial->problem,
-                                                                                       trial->output);
+    return conv_error_bound(trial->impl, &trial->problem, trial->output);
 }
 
 void assert_agrees(const struct trial *trial, const float *result, const struct conv_element *truth)
