@@ -202,7 +202,8 @@ static bool cpu_has_avx512(void)
 #endif
 }
 
-/* What needs no library call to know, because the first call fixes the instruction set; plan_winograd asks. */
+/* What needs no library call to know, because the first call fixes the instruction set; plan_winograd asks. The
+ * library's own conditions are those of version 2.6's jit_avx512_core_f32_wino_conv_4x3 kernels. */
 static const char *refuse_winograd(const struct conv_problem *p, enum conv_tensor output)
 {
     const dnnl_version_t *version = dnnl_version();
@@ -212,6 +213,8 @@ static const char *refuse_winograd(const struct conv_problem *p, enum conv_tenso
         return "oneDNN's Winograd needs AVX-512";
     if (p->kh != 3 || p->kw != 3 || p->sh != 1 || p->sw != 1 || p->dh || p->dw || p->g != 1)
         return "3x3, stride 1, dense only";
+    if (p->ph > 1 || p->pw > 1 || onednn_padding_after(p, 0) > 1 || onednn_padding_after(p, 1) > 1)
+        return "oneDNN's Winograd takes at most 1 pixel of padding a side";
     return refuse(p, output);
 }
 
