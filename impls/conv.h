@@ -69,6 +69,30 @@ const char *conv_pass_name(enum conv_tensor output);
  * Mary, SIAM J. Sci. Comput. 41(5), 2019), plus 2u for storing. */
 double conv_rounding_bound(const struct conv_problem *problem, enum conv_tensor output);
 
+/* Elementwise functions phi (activation.h). */
+enum activation_kind {
+    ACTIVATION_IDENTITY,
+    ACTIVATION_RELU,
+    ACTIVATION_LEAKY_RELU,
+    ACTIVATION_TANH,
+    ACTIVATION_SIGMOID,
+    ACTIVATIONS
+};
+
+#define ACTIVATION_LEAK 0.01f /* slope of leaky-relu below zero */
+
+/* What a layer y = phi(src x wei + b) has beside its convolution; all zero: nothing. A framework's passes then are
+ *
+ *     fwd   dst = phi(convolution + b)                          beside: b, read
+ *     bwd   dz = dy * phi'(y), then the convolution of dz       beside: y, read (`dst` is dy)
+ *     upd   the convolution of dz, which bwd has made           beside: db = sum of dz over images and pixels, written
+ *
+ * `beside` is one more tensor: b and db are oc plain floats, y is native as dst is. */
+struct conv_layer {
+    bool bias;
+    enum activation_kind activation; /* phi */
+};
+
 /* A problem, a pass and how an implementation will run it. The first group is filled by the caller before
  * `plan`, the second by `plan`. Immutable afterwards: several threads of control may run the same plan with
  * their own tensors and scratch. */
@@ -77,11 +101,16 @@ struct conv_plan {
     enum conv_tensor output;
     int threads;  /* OpenMP threads that `run` uses, >= 1 */
     enum isa isa; /* the best instruction set that kernels may use */
+    struct conv_layer layer;
 
     size_t bytes[CONV_TENSORS]; /* size of each native tensor */
     size_t scratch_bytes;       /* size of the working memory `run` needs; may be 0 */
     char detail[64];            /* what will really run, for the row: a kernel's or library's own name */
     void *state;                /* the implementation's own; freed by `destroy` */
+
+    /* Native dst: [mb][dst_groups][ceil(oc / dst_groups / dst_block)][oh][ow][dst_block], where dst_block divides 16.
+     * 1 and 1, the plain layout, unless `plan` says otherwise; so that others find an element's channel. */
+    int dst_groups, dst_block;
 };
 
 /* The tensors are native (import and export convert), 64-byte aligned, and do not overlap. Functions that
@@ -114,6 +143,10 @@ struct conv_impl {
      * and leaves the inputs as they are. scratch: scratch_bytes, 64-byte aligned, of undefined content. */
     void (*run)(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch);
 
+    /* `run` for a plan with a layer, for a library that fuses it. NULL: conv_run does the rest around `run`. */
+    void (*run_layer)(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], float *beside,
+                      void *scratch);
+
     /* Frees state. NULL: nothing to free. */
     void (*destroy)(struct conv_plan *plan);
 
@@ -132,6 +165,13 @@ const struct conv_impl *conv_impl_find(const char *name);
  * Returns NULL, or the reason why it cannot. On success the caller destroys with conv_plan_destroy. */
 const char *conv_plan_make(const struct conv_impl *impl, struct conv_plan *plan);
 void conv_plan_destroy(const struct conv_impl *impl, struct conv_plan *plan);
+
+/* Size of `beside`: 0 where the layer adds nothing to this pass. */
+size_t conv_beside_bytes(const struct conv_plan *plan);
+
+/* The pass of the plan's layer, by `impl`. beside: conv_beside_bytes, 64-byte aligned; tensor and scratch as for run. */
+void conv_run(const struct conv_impl *impl, const struct conv_plan *plan, float *const tensor[CONV_TENSORS],
+              float *beside, void *scratch);
 
 /* The implementation's error_bound, or conv_rounding_bound if it has none of its own. */
 double conv_error_bound(const struct conv_impl *impl, const struct conv_problem *problem,

@@ -1,6 +1,7 @@
 /* The one list of implementations. A line here is all that listing, checking, property tests, benchmarks and
  * plots need. SPDX-License-Identifier: Apache-2.0 */
-#include "conv.h"
+#include "layer.h"
+#include "size.h"
 
 #include <string.h>
 
@@ -47,7 +48,13 @@ const char *conv_plan_make(const struct conv_impl *impl, struct conv_plan *plan)
     plan->scratch_bytes = 0;
     memset(plan->detail, 0, sizeof plan->detail);
     plan->state = NULL;
-    return impl->plan(plan);
+    plan->dst_groups = plan->dst_block = 1;
+    reason = impl->plan(plan);
+    const size_t layer = reason || impl->run_layer ? 0 : layer_scratch_bytes(plan);
+    if (layer)
+        plan->scratch_bytes = size_add(size_round_up(plan->scratch_bytes, LAYER_ALIGNMENT),
+                                       size_round_up(layer, LAYER_ALIGNMENT));
+    return reason;
 }
 
 void conv_plan_destroy(const struct conv_impl *impl, struct conv_plan *plan)

@@ -48,7 +48,8 @@ static void call_library(const struct conv_problem *p, enum conv_tensor output,
     dnnl_stream_t stream;
     assert_int_equal(dnnl_engine_create(&engine, dnnl_cpu, 0), dnnl_success);
     assert_int_equal(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags), dnnl_success);
-    dnnl_primitive_desc_t pd = onednn_convolution(engine, p, output, &plain);
+    const struct conv_plan plan = {.problem = *p, .output = output};
+    dnnl_primitive_desc_t pd = onednn_convolution(engine, &plan, &plain);
     assert_non_null(pd);
     dnnl_primitive_t primitive;
     assert_int_equal(dnnl_primitive_create(&primitive, pd), dnnl_success);

@@ -30,6 +30,8 @@ static const char *plan(struct conv_plan *plan)
     }
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         plan->bytes[t] = native_bytes(&d->native, t);
+    plan->dst_groups = d->native.depthwise ? 1 : d->native.problem.g;
+    plan->dst_block = LAYOUT_BLOCK;
     plan->state = d;
     return NULL;
 }

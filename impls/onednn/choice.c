@@ -24,20 +24,22 @@ static bool known_wrong(const struct conv_problem *p, enum conv_tensor output, c
 static struct candidate *race(const struct conv_plan *plan, const struct onednn_library *library,
                               struct candidate *list, int n)
 {
-    size_t bytes[CONV_TENSORS + 1] = {0};
-    for (int i = 0; i < n; i++)
-        for (int t = 0; t <= CONV_TENSORS; t++) {
-            int arg = t == CONV_TENSORS ? DNNL_ARG_SCRATCHPAD : onednn_arg(plan->output, (enum conv_tensor)t);
-            size_t need = onednn_bytes(list[i].primitive, arg);
-            bytes[t] = need > bytes[t] ? need : bytes[t];
-        }
-    float *memory[CONV_TENSORS + 1];
+    enum { SCRATCH = CONV_TENSORS, BIAS, BUFFERS };
+    const int args[BUFFERS] = {onednn_arg(plan->output, CONV_SRC), onednn_arg(plan->output, CONV_WEI),
+                               onednn_arg(plan->output, CONV_DST), DNNL_ARG_SCRATCHPAD,
+                               onednn_bias_arg(plan)};
+    float *memory[BUFFERS];
     bool have = true;
-    for (int t = 0; t <= CONV_TENSORS; t++) {
-        memory[t] = aligned_alloc(64, (bytes[t] + 64) / 64 * 64);
+    for (int t = 0; t < BUFFERS; t++) {
+        size_t bytes = 0;
+        for (int i = 0; args[t] && i < n; i++) {
+            size_t need = onednn_bytes(list[i].primitive, args[t]);
+            bytes = need > bytes ? need : bytes;
+        }
+        memory[t] = aligned_alloc(64, (bytes + 64) / 64 * 64);
         have = have && memory[t];
         if (memory[t])
-            memset(memory[t], 0, bytes[t]);
+            memset(memory[t], 0, bytes);
     }
     struct candidate *fastest = list;
     for (int round = 0; have && round < 30; round++)
@@ -45,13 +47,13 @@ static struct candidate *race(const struct conv_plan *plan, const struct onednn_
             if (c->spent > 0.1 && (round >= 3 || c->best > 4 * fastest->best))
                 continue;
             double start = omp_get_wtime();
-            onednn_convolve(library, c->primitive, plan->output, memory, memory[CONV_TENSORS]);
+            onednn_convolve(library, c->primitive, plan, memory, memory[BIAS], memory[SCRATCH]);
             double time = omp_get_wtime() - start;
             c->spent += time;
             c->best = round == 0 || time < c->best ? time : c->best;
             fastest = c->best < fastest->best ? c : fastest;
         }
-    for (int t = 0; t <= CONV_TENSORS; t++)
+    for (int t = 0; t < BUFFERS; t++)
         free(memory[t]);
     return have ? fastest : NULL;
 }
@@ -73,8 +75,7 @@ static bool same_primitive(dnnl_primitive_t a, dnnl_primitive_t b, enum conv_ten
 static int add_candidate(const struct conv_plan *plan, const struct onednn_library *library,
                          struct candidate *list, int n, const struct onednn_variant *variant)
 {
-    dnnl_primitive_t primitive =
-        onednn_create(onednn_convolution(library->engine, &plan->problem, plan->output, variant));
+    dnnl_primitive_t primitive = onednn_create(onednn_convolution(library->engine, plan, variant));
     if (!primitive)
         return n;
     for (int i = 0; i < n; i++)

@@ -11,6 +11,7 @@
 struct state {
     struct onednn_library library;
     dnnl_primitive_t convolution;
+    dnnl_primitive_t slope;                    /* dz = dy * phi'(y) of a backward pass, or NULL */
     dnnl_primitive_t reorder[CONV_TENSORS][2]; /* to the plain layout, from it; NULL where all is plain */
 };
 
@@ -66,6 +67,8 @@ static void destroy(struct conv_plan *plan)
                 dnnl_primitive_destroy(state->reorder[t][inward]);
     if (state->convolution)
         dnnl_primitive_destroy(state->convolution);
+    if (state->slope)
+        dnnl_primitive_destroy(state->slope);
     dnnl_stream_destroy(state->library.stream);
     dnnl_engine_destroy(state->library.engine);
     free(state);
@@ -97,6 +100,17 @@ static void describe(struct conv_plan *plan, const struct onednn_choice *choice)
              layouts[choice->variant->layout]);
 }
 
+static bool has_slope(const struct conv_plan *plan)
+{
+    return plan->output == CONV_SRC && plan->layer.activation != ACTIVATION_IDENTITY;
+}
+
+/* Where dz lies in the scratch memory: behind what the convolution needs. */
+static size_t slope_offset(const struct state *state)
+{
+    return (onednn_bytes(state->convolution, DNNL_ARG_SCRATCHPAD) + 63) / 64 * 64;
+}
+
 static const char *make_plan(struct conv_plan *plan, const struct onednn_variant *variants, int n)
 {
     const char *reason = cap_isa(plan->isa);
@@ -118,6 +132,12 @@ static const char *make_plan(struct conv_plan *plan, const struct onednn_variant
     }
     if (!reason && variants->layout != ONEDNN_PLAIN)
         reason = create_reorders(plan, state);
+    if (!reason && has_slope(plan)) {
+        state->slope = onednn_create(onednn_slope(state->library.engine, plan->layer.activation,
+                                                  onednn_descriptor(state->convolution)));
+        if (!state->slope)
+            reason = "this oneDNN has no backward pass of the activation";
+    }
     set_threads(before);
     if (reason) {
         destroy(plan);
@@ -125,7 +145,7 @@ static const char *make_plan(struct conv_plan *plan, const struct onednn_variant
     }
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         plan->bytes[t] = onednn_bytes(state->convolution, onednn_arg(plan->output, t));
-    plan->scratch_bytes = onednn_bytes(state->convolution, DNNL_ARG_SCRATCHPAD);
+    plan->scratch_bytes = slope_offset(state) + (state->slope ? plan->bytes[CONV_DST] : 0);
     return NULL;
 }
 
@@ -149,12 +169,26 @@ static void export(const struct conv_plan *plan, enum conv_tensor tensor, const 
     reorder(plan, tensor, false, native, plain);
 }
 
-static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)
+static void run_layer(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], float *beside,
+                      void *scratch)
 {
     const struct state *state = plan->state;
+    float *inputs[CONV_TENSORS] = {tensor[CONV_SRC], tensor[CONV_WEI], tensor[CONV_DST]};
     int before = set_threads(plan->threads);
-    onednn_convolve(&state->library, state->convolution, plan->output, tensor, scratch);
+    if (state->slope) {
+        inputs[CONV_DST] = (float *)(void *)((char *)scratch + slope_offset(state));
+        const struct onednn_argument args[] = {{DNNL_ARG_DST, beside},
+                                               {DNNL_ARG_DIFF_DST, tensor[CONV_DST]},
+                                               {DNNL_ARG_DIFF_SRC, inputs[CONV_DST]}};
+        onednn_execute(&state->library, state->slope, args, 3);
+    }
+    onednn_convolve(&state->library, state->convolution, plan, inputs, beside, scratch);
     set_threads(before);
+}
+
+static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)
+{
+    run_layer(plan, tensor, NULL, scratch);
 }
 
 /* The library checks the output size against the padding after the image, which must exceed -stride. */
@@ -235,6 +269,7 @@ const struct conv_impl onednn_impl = {
     .import = import,
     .export = export,
     .run = run,
+    .run_layer = run_layer,
     .destroy = destroy,
 };
 
@@ -247,6 +282,7 @@ const struct conv_impl onednn_plain_impl = {
     .refuse = refuse,
     .plan = plan_plain,
     .run = run,
+    .run_layer = run_layer,
     .destroy = destroy,
 };
 
@@ -260,6 +296,7 @@ const struct conv_impl onednn_winograd_impl = {
     .import = import,
     .export = export,
     .run = run,
+    .run_layer = run_layer,
     .destroy = destroy,
     .error_bound = winograd_bound,
 };

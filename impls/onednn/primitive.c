@@ -29,7 +29,7 @@ dnnl_primitive_t onednn_create(dnnl_primitive_desc_t pd)
 void onednn_execute(const struct onednn_library *library, dnnl_primitive_t primitive,
                     const struct onednn_argument *args, int n)
 {
-    dnnl_exec_arg_t list[CONV_TENSORS + 1] = {{0}};
+    dnnl_exec_arg_t list[CONV_TENSORS + 2] = {{0}};
     for (int i = 0; i < n; i++) {
         list[i].arg = args[i].index;
         dnnl_memory_create(
@@ -44,15 +44,18 @@ void onednn_execute(const struct onednn_library *library, dnnl_primitive_t primi
 }
 
 void onednn_convolve(const struct onednn_library *library, dnnl_primitive_t primitive,
-                     enum conv_tensor output, float *const tensor[CONV_TENSORS], void *scratch)
+                     const struct conv_plan *plan, float *const tensor[CONV_TENSORS], float *beside,
+                     void *scratch)
 {
+    const enum conv_tensor output = plan->output;
     const struct onednn_argument args[] = {
         {onednn_arg(output, CONV_SRC), tensor[CONV_SRC]},
         {onednn_arg(output, CONV_WEI), tensor[CONV_WEI]},
         {onednn_arg(output, CONV_DST), tensor[CONV_DST]},
         {DNNL_ARG_SCRATCHPAD, scratch},
+        {onednn_bias_arg(plan), beside},
     };
-    onednn_execute(library, primitive, args, 4);
+    onednn_execute(library, primitive, args, onednn_bias_arg(plan) ? 5 : 4);
 }
 
 const char *onednn_name(dnnl_primitive_t primitive)

@@ -26,12 +26,13 @@ const_dnnl_primitive_desc_t onednn_descriptor(dnnl_primitive_t primitive);
 size_t onednn_bytes(dnnl_primitive_t primitive, int arg);
 const char *onednn_name(dnnl_primitive_t primitive);
 
-/* Executes and waits. n <= CONV_TENSORS + 1. */
+/* Executes and waits. n <= CONV_TENSORS + 2. */
 void onednn_execute(const struct onednn_library *library, dnnl_primitive_t primitive,
                     const struct onednn_argument *args, int n);
 
-/* Executes a convolution that writes `output`. */
+/* Executes the convolution of a plan. beside: its bias or the gradient of that, if it has one. */
 void onednn_convolve(const struct onednn_library *library, dnnl_primitive_t primitive,
-                     enum conv_tensor output, float *const tensor[CONV_TENSORS], void *scratch);
+                     const struct conv_plan *plan, float *const tensor[CONV_TENSORS], float *beside,
+                     void *scratch);
 
 #endif

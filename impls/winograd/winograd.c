@@ -58,6 +58,8 @@ static const char *make_plan(struct conv_plan *plan, int pairs)
     *w = make_geometry(&plan->problem, plan->output, plan->isa, pairs);
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         plan->bytes[t] = layout_bytes(&plan->problem, t);
+    plan->dst_groups = plan->problem.g;
+    plan->dst_block = LAYOUT_BLOCK;
     plan->state = w;
     (plan->output == CONV_WEI ? winograd_gradient_plan : winograd_image_plan)(plan);
     snprintf(plan->detail, sizeof plan->detail, "%s %d %s tiles", isa_name(plan->isa), w->tile_block,

@@ -5,15 +5,16 @@
 #ifndef TRIPASS_ACTIVATION_H
 #define TRIPASS_ACTIVATION_H
 
-#include <stddef.h>
+#include "conv.h"
 
+/* Indexed by enum activation_kind. */
 struct activation {
     const char *name;
     float (*apply)(float z);           /* phi(z) */
     float (*derivative)(float output); /* phi'(z), given phi(z) */
 };
 
-/* identity, relu, leaky-relu (slope 0.01 below zero), tanh, sigmoid; the last element has a NULL name. */
+/* The last element has a NULL name. */
 extern const struct activation activations[];
 
 /* The one of that name, or NULL. */

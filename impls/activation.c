@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static const float leaky_slope = 0.01f;
-
 /* Fewer elements take less time than starting a team, some microseconds. */
 enum { PARALLEL_LEAST = 1 << 14 };
 
@@ -20,7 +18,7 @@ static float identity_slope(float y)
 }
 static float relu(float z)
 {
-    return z > 0 ? z : 0;
+    return z < 0 ? 0 : z; /* a NaN stays */
 }
 static float relu_slope(float y)
 {
@@ -28,11 +26,11 @@ static float relu_slope(float y)
 }
 static float leaky_relu(float z)
 {
-    return z > 0 ? z : leaky_slope * z;
+    return z > 0 ? z : ACTIVATION_LEAK * z;
 }
 static float leaky_relu_slope(float y)
 {
-    return y > 0 ? 1 : leaky_slope;
+    return y > 0 ? 1 : ACTIVATION_LEAK;
 }
 static float tanh_slope(float y)
 {
@@ -48,9 +46,12 @@ static float sigmoid_slope(float y)
 }
 
 const struct activation activations[] = {
-    {"identity", identity, identity_slope},       {"relu", relu, relu_slope},
-    {"leaky-relu", leaky_relu, leaky_relu_slope}, {"tanh", tanhf, tanh_slope},
-    {"sigmoid", sigmoid, sigmoid_slope},          {NULL, NULL, NULL},
+    [ACTIVATION_IDENTITY] = {"identity", identity, identity_slope},
+    [ACTIVATION_RELU] = {"relu", relu, relu_slope},
+    [ACTIVATION_LEAKY_RELU] = {"leaky-relu", leaky_relu, leaky_relu_slope},
+    [ACTIVATION_TANH] = {"tanh", tanhf, tanh_slope},
+    [ACTIVATION_SIGMOID] = {"sigmoid", sigmoid, sigmoid_slope},
+    [ACTIVATIONS] = {NULL, NULL, NULL},
 };
 
 const struct activation *activation_find(const char *name)
