@@ -165,6 +165,7 @@ static void read_activation(const struct option_rule *rule, const char *value, s
         usage_error("--%s=%s: no such activation; try identity, relu, leaky-relu, tanh or sigmoid",
                     rule->name, value);
     options->gradcheck.activation = options->train.activation = activation;
+    options->study.layer.activation = (enum activation_kind)(activation - activations);
 }
 
 static void read_loss(const struct option_rule *rule, const char *value, struct options *options)
@@ -304,6 +305,18 @@ const struct option_rule option_rules[] = {
      .low = 1,
      .high = 1e6,
      .help = "images a step"},
+    {.name = "bias",
+     .commands = STUDY,
+     .read = read_flag,
+     .member = MEMBER(study.layer.bias),
+     .help = "time the layer y = phi(x * w + b): fwd adds b, upd sums its gradient"},
+    {.name = "act",
+     .argument = "NAME",
+     .preset = "identity",
+     .example = "relu",
+     .commands = STUDY,
+     .read = read_activation,
+     .help = "phi: identity, relu, leaky-relu, tanh or sigmoid; fwd applies it, bwd begins with its slope"},
     {.name = "act",
      .argument = "NAME",
      .preset = "tanh",

@@ -142,10 +142,30 @@ static const struct {
     {"²", "^2"},
 };
 
+/* In formulas: words stay words, and wide gaps stay gaps. Returns the bytes it took. */
+static size_t latex_words(FILE *file, const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz", gap[] = "   ";
+    const size_t length = strspn(text, letters);
+    if (!strncmp(text, gap, strlen(gap))) {
+        fputs("\\quad ", file);
+        return strlen(gap);
+    }
+    if (length < 2)
+        return 0;
+    fprintf(file, "\\text{%.*s}\\ ", (int)length, text);
+    return length;
+}
+
 static void latex_symbols(FILE *file, const char *text, int math)
 {
     while (*text) {
         size_t i = 0, count = sizeof latex_names / sizeof *latex_names;
+        const size_t taken = math ? latex_words(file, text) : 0;
+        if (taken) {
+            text += taken;
+            continue;
+        }
         while (i < count && strncmp(text, latex_names[i].utf8, strlen(latex_names[i].utf8)))
             i++;
         if (i < count) {
@@ -179,13 +199,13 @@ static void latex_matrix(FILE *file, const struct page_matrix *m)
 
 static void latex_equation(const struct page *page, int parts, const struct page_part *part)
 {
-    fputs("\\[\n", page->file);
+    fputs("\\fit{\n", page->file);
     for (int i = 0; i < parts; i++)
         if (part[i].matrix)
             latex_matrix(page->file, part[i].matrix);
         else
             latex_symbols(page->file, part[i].words, 1);
-    fputs("\n\\]\n\n", page->file);
+    fputs("\n}\n\n", page->file);
 }
 
 /* ---- browser ---- */
@@ -237,7 +257,15 @@ static void html_equation(const struct page *page, int parts, const struct page_
 static const struct page_format formats[] = {
     {"text", "%1$s\n\n", "", {"\n", "\n\n"}, {"", "\n\n"}, text_notation, text_equation},
     {"latex",
-     "\\documentclass{article}\n\\usepackage[a3paper,landscape,margin=1cm]{geometry}\n\\usepackage{amsmath}\n"
+     "\\documentclass{article}\n\\usepackage[a3paper,landscape,margin=1cm]{geometry}\n\\usepackage{amsmath,"
+     "graphicx}\n"
+     "%% an equation, made smaller where the page would not hold it\n"
+     "\\newsavebox\\formula\n"
+     "\\newcommand\\fit[1]{\\sbox\\formula{$\\displaystyle#1$}\n"
+     "\\ifdim\\wd\\formula>\\linewidth \\sbox\\formula{\\resizebox{\\linewidth}{!}{\\usebox\\formula}}\\fi\n"
+     "\\ifdim\\dimexpr\\ht\\formula+\\dp\\formula>.9\\textheight\n"
+     "\\sbox\\formula{\\resizebox*{!}{.9\\textheight}{\\usebox\\formula}}\\fi\n"
+     "\\[\\usebox\\formula\\]}\n"
      "\\setlength{\\parindent}{0pt}\n\\setlength{\\arraycolsep}{3pt}\n\\title{%1$s}\n\\date{}\n\\begin{"
      "document}\n"
      "\\maketitle\n",
@@ -253,7 +281,7 @@ static const struct page_format formats[] = {
      "1rem}\n"
      ".equation{display:flex;align-items:center;gap:.6rem;overflow-x:auto;margin:1rem 0;font-family:serif}\n"
      ".equation span{white-space:nowrap}\n"
-     "table{border-collapse:collapse;border-left:1.5px solid;border-right:1.5px solid;border-radius:.5rem}\n"
+     "table{border-spacing:0;border:solid;border-width:0 2px;border-radius:1.2rem/50%%;padding:0 .4rem}\n"
      "td{text-align:center;padding:.05rem .45rem}.zero{opacity:.35}\n</style>\n<h1>%1$s</h1>\n",
      "</html>\n",
      {"<h2>", "</h2>\n"},

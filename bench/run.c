@@ -30,7 +30,7 @@ static struct forecast forecast_point(const struct study *study, struct conv_pla
     const char *reason = conv_plan_make(impl, plan);
     if (reason)
         return (struct forecast){plain, 0, reason};
-    struct forecast forecast = {0, (double)plan->scratch_bytes, NULL};
+    struct forecast forecast = {(double)conv_beside_bytes(plan), (double)plan->scratch_bytes, NULL};
     for (int t = 0; t < CONV_TENSORS; t++)
         forecast.native += (double)plan->bytes[t];
     if (forecast.native + forecast.scratch > limit)
@@ -95,7 +95,8 @@ static void dry_run(const struct study *study)
                 struct conv_plan plan = {.problem = study->layers[l].problem,
                                          .output = study->outputs[o],
                                          .threads = study->threads[t],
-                                         .isa = study->isa};
+                                         .isa = study->isa,
+                                         .layer = study->layer};
                 forecast_group(study, &study->layers[l], &plan, &totals);
             }
     print_totals(study, &totals);

@@ -1,6 +1,7 @@
 /* Comparing with the truth. Every comparison is written so that NaN fails. SPDX-License-Identifier: Apache-2.0 */
 #include "check.h"
 
+#include "activation.h"
 #include "random.h"
 
 #include <math.h>
@@ -43,12 +44,50 @@ static size_t sampled_index(const int extent[4], size_t i, uint64_t *state)
     return index;
 }
 
+/* phi rises by no more than its argument does, so errors grow no further; but a phi that is computed as a quotient or by
+ * a series is only as accurate as its range, which is 1. */
+static double phi_range(enum activation_kind kind)
+{
+    return kind == ACTIVATION_TANH || kind == ACTIVATION_SIGMOID ? 1 : 0;
+}
+
+/* What the layer makes of an output of the forward pass. */
+static struct conv_element oracle_of_layer(const struct data *data, size_t index, struct conv_element e)
+{
+    const struct conv_problem *p = &data->problem;
+    const float *bias = data->beside.data;
+    if (data->layer.bias) {
+        const double b = (double)bias[index / ((size_t)p->oh * p->ow) % (size_t)p->oc];
+        e.value += b;
+        e.magnitude += fabs(b);
+    }
+    return (struct conv_element){(double)activations[data->layer.activation].apply((float)e.value),
+                                 e.magnitude + phi_range(data->layer.activation)};
+}
+
 static struct conv_element oracle(const struct data *data, size_t index)
 {
     const float *plain[CONV_TENSORS];
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-        plain[t] = data->plain[t].data;
-    return reference_element(&data->problem, data->output, plain, index);
+        plain[t] = t == CONV_DST && data->dz.bytes ? data->dz.data : data->plain[t].data;
+    const struct conv_element e = reference_element(&data->problem, data->output, plain, index);
+    return data->output == CONV_DST ? oracle_of_layer(data, index, e) : e;
+}
+
+/* db of a channel, which only upd with a bias asks for. */
+static struct conv_element oracle_of_bias(const struct data *data, int channel)
+{
+    const struct conv_problem *p = &data->problem;
+    const size_t pixels = (size_t)p->oh * p->ow;
+    struct conv_element sum = {0, 0};
+    for (int mb = 0; mb < p->mb; mb++) {
+        const float *dz = (const float *)data->plain[CONV_DST].data + ((size_t)mb * p->oc + channel) * pixels;
+        for (size_t i = 0; i < pixels; i++) {
+            sum.value += (double)dz[i];
+            sum.magnitude += fabs((double)dz[i]);
+        }
+    }
+    return sum;
 }
 
 static bool oracle_ask(struct truth *truth, const struct data *data)
@@ -62,6 +101,13 @@ static bool oracle_ask(struct truth *truth, const struct data *data)
         conv_extents(&data->problem, data->output, extent);
         for (size_t i = 0; truth->index && i < truth->count; i++)
             truth->index[i] = sampled_index(extent, i, &state);
+    }
+    if (data->output == CONV_WEI && data->layer.bias) {
+        truth->bias_gradient = malloc((size_t)data->problem.oc * sizeof *truth->bias_gradient);
+        for (int oc = 0; truth->bias_gradient && oc < data->problem.oc; oc++)
+            truth->bias_gradient[oc] = oracle_of_bias(data, oc);
+        if (!truth->bias_gradient)
+            return false;
     }
     if (!truth->element || (truth->count < output_elements(data) && !truth->index))
         return false;
@@ -100,6 +146,21 @@ static struct deviation deviation_from_oracle(const struct data *data, const str
     return deviation;
 }
 
+/* Errors of a gradient of the bias, where the pass has one. */
+static struct deviation deviation_of_bias(const struct data *data, const struct truth *truth,
+                                          const float *result)
+{
+    struct deviation deviation = {0, 0, 0};
+    for (int oc = 0; truth->bias_gradient && oc < data->problem.oc; oc++) {
+        const struct conv_element right = truth->bias_gradient[oc];
+        const double error = (double)result[oc] - right.value;
+        deviation.err = fmax(deviation.err, relative_error(data, error, right.magnitude));
+        if (!(error == 0) && !deviation.wrong++)
+            deviation.first = (size_t)oc;
+    }
+    return deviation;
+}
+
 /* Errors against the witness, on every output. */
 static struct deviation deviation_from_witness(const struct data *data, const struct truth *truth,
                                                const float *result)
@@ -121,6 +182,13 @@ static struct deviation deviation_from_witness(const struct data *data, const st
 
 /* ---- the second witness ---- */
 
+/* Integers stay integers. */
+static bool layer_is_exact(const struct data *data)
+{
+    return data->output == CONV_WEI || data->layer.activation == ACTIVATION_IDENTITY ||
+           data->layer.activation == ACTIVATION_RELU;
+}
+
 /* One run of the witness on what data hold now; its result goes into *result. */
 static bool witness_run(struct runner *runner, struct buffer *result)
 {
@@ -134,6 +202,46 @@ static bool witness_run(struct runner *runner, struct buffer *result)
     return true;
 }
 
+/* sum |a*b| of every output: the convolution alone, on magnitudes, and what the layer adds. */
+static bool witness_magnitude(struct truth *truth, const struct data *data, const struct conv_impl *impl)
+{
+    struct data bare = *data;
+    struct runner runner;
+    bare.layer = (struct conv_layer){0};
+    bare.beside = (struct buffer){0};
+    if (data->dz.bytes)
+        bare.plain[CONV_DST] = data->dz;
+    data_fill(data, FILL_MAGNITUDE);
+    bool got = false;
+    if (!runner_plan(&runner, &bare, impl, -1)) {
+        got = runner_alloc(&runner, 0, 0) && witness_run(&runner, &truth->magnitude);
+        runner_free(&runner);
+    }
+    const size_t pixels = (size_t)data->problem.oh * data->problem.ow;
+    const float *bias = data->beside.data;
+    float *magnitude = truth->magnitude.data;
+    for (size_t i = 0; got && data->output == CONV_DST && i < output_elements(data); i++)
+        magnitude[i] += (float)phi_range(data->layer.activation) +
+                        (data->layer.bias ? bias[i / pixels % (size_t)data->problem.oc] : 0);
+    data_fill(data, FILL_REAL);
+    return got;
+}
+
+/* Says so in the note if the witness disagrees with the oracle. */
+static void witness_judge(struct truth *truth, const struct data *data, const struct conv_impl *impl,
+                          const float *bias_gradient)
+{
+    const struct deviation result = deviation_from_oracle(data, truth, truth->witness.data),
+                           bias = deviation_of_bias(data, truth, bias_gradient);
+    const double err = fmax(result.err, bias.err);
+    if (truth->fill == FILL_REAL && !(err <= conv_error_bound(impl, &data->problem, data->output)))
+        snprintf(truth->note, sizeof truth->note, "%s disagrees with the reference: error %.2g", impl->name,
+                 err);
+    else if (truth->fill == FILL_EXACT && result.wrong + bias.wrong && impl->exact && layer_is_exact(data))
+        snprintf(truth->note, sizeof truth->note, "%s disagrees with the reference: %zu of %zu outputs",
+                 impl->name, result.wrong + bias.wrong, truth->count);
+}
+
 static bool witness_ask(struct truth *truth, const struct data *data)
 {
     static const char *const names[] = {"onednn-plain", "onednn"};
@@ -145,22 +253,11 @@ static bool witness_ask(struct truth *truth, const struct data *data)
             continue;
         truth->witness_name = names[i];
         got = runner_alloc(&runner, 0, 0) && witness_run(&runner, &truth->witness);
-        if (got && truth->fill == FILL_REAL) {
-            data_fill(data, FILL_MAGNITUDE);
-            got = witness_run(&runner, &truth->magnitude);
-            data_fill(data, FILL_REAL);
-        }
+        if (got)
+            witness_judge(truth, data, impl, runner.tensor[RUNNER_BESIDE]);
         runner_free(&runner);
-        if (!got)
-            continue;
-        const struct deviation deviation = deviation_from_oracle(data, truth, truth->witness.data);
-        if (truth->fill == FILL_REAL &&
-            !(deviation.err <= conv_error_bound(impl, &data->problem, data->output)))
-            snprintf(truth->note, sizeof truth->note, "%s disagrees with the reference: error %.2g", names[i],
-                     deviation.err);
-        else if (truth->fill == FILL_EXACT && deviation.wrong && impl->exact)
-            snprintf(truth->note, sizeof truth->note, "%s disagrees with the reference: %zu of %zu outputs",
-                     names[i], deviation.wrong, truth->count);
+        if (got && truth->fill == FILL_REAL)
+            got = witness_magnitude(truth, data, impl);
     }
     return got;
 }
@@ -185,13 +282,14 @@ void truth_free(struct truth *truth)
 {
     free(truth->index);
     free(truth->element);
+    free(truth->bias_gradient);
     buffer_free(&truth->witness);
     buffer_free(&truth->magnitude);
 }
 
 /* ---- checking ---- */
 
-static const char *const tensor_names[CONV_TENSORS] = {"src", "wei", "dst"};
+static const char *const tensor_names[RUNNER_TENSORS] = {"src", "wei", "dst", "beside"};
 
 /* "mb0 oc3 0 7": where an output is. */
 static char *place_text(const struct data *data, size_t index, char text[64])
@@ -219,14 +317,14 @@ static bool fail(struct point *point, const char *reason)
 static bool run_leaves_the_rest_alone(struct runner *runner, enum fill fill, struct point *point)
 {
     const struct data *data = runner->data;
-    uint64_t before[CONV_TENSORS];
-    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+    uint64_t before[RUNNER_TENSORS];
+    for (int t = 0; t < RUNNER_TENSORS; t++)
         before[t] = buffer_hash(runner_buffer(runner, t), data->threads);
     runner_run(runner, 1);
     if (!runner_canaries_intact(runner))
         return fail(point, "wrote outside its buffers");
-    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-        if (t != data->output && buffer_hash(runner_buffer(runner, t), data->threads) != before[t]) {
+    for (int t = 0; t < RUNNER_TENSORS; t++)
+        if (!runner_writes(runner, t) && buffer_hash(runner_buffer(runner, t), data->threads) != before[t]) {
             data_fill(data, fill); /* others may share it */
             point_set_status(point, STATUS_FAIL, "changed its input %s", tensor_names[t]);
             return false;
@@ -234,10 +332,10 @@ static bool run_leaves_the_rest_alone(struct runner *runner, enum fill fill, str
     return true;
 }
 
-/* Every word of the native output was written: none is the poison any more. */
-static bool output_written(const struct runner *runner, struct point *point)
+/* Every word that a run is to write was written: none is the poison any more. */
+static bool tensor_written(const struct runner *runner, int tensor, struct point *point)
 {
-    const struct buffer *buffer = runner_buffer(runner, runner->plan.output);
+    const struct buffer *buffer = runner_buffer(runner, tensor);
     const uint32_t *word = buffer->data;
     const size_t words = buffer->bytes / sizeof *word;
     size_t poisoned = 0, first = 0;
@@ -250,6 +348,30 @@ static bool output_written(const struct runner *runner, struct point *point)
         point_set_status(point, STATUS_FAIL, "left %zu of %zu native outputs unwritten, first %zu", poisoned,
                          words, first);
     return !poisoned;
+}
+
+static bool outputs_written(const struct runner *runner, struct point *point)
+{
+    bool written = true;
+    for (int t = 0; t < RUNNER_TENSORS && written; t++)
+        written = !runner_writes(runner, t) || tensor_written(runner, t, point);
+    return written;
+}
+
+static void outputs_poison(const struct runner *runner)
+{
+    for (int t = 0; t < RUNNER_TENSORS; t++)
+        if (runner_writes(runner, t))
+            buffer_poison(runner_buffer(runner, t), POISON_NAN, runner->data->threads);
+}
+
+static uint64_t outputs_hash(const struct runner *runner)
+{
+    uint64_t hash = 0;
+    for (int t = 0; t < RUNNER_TENSORS; t++)
+        if (runner_writes(runner, t))
+            hash = hash * 3 + buffer_hash(runner_buffer(runner, t), runner->data->threads);
+    return hash;
 }
 
 static bool compare_exact(struct runner *runner, const struct truth *truth, const float *result,
@@ -267,14 +389,19 @@ static bool compare_exact(struct runner *runner, const struct truth *truth, cons
     if (deviation.wrong)
         point_set_status(point, STATUS_FAIL, "exact data: %zu of %zu compared outputs differ, first %s",
                          deviation.wrong, truth->count, place_text(data, deviation.first, place));
-    return !deviation.wrong;
+    const struct deviation bias = deviation_of_bias(data, truth, runner->tensor[RUNNER_BESIDE]);
+    if (bias.wrong)
+        point_set_status(point, STATUS_FAIL, "exact data: %zu gradients of the bias differ, first oc%zu",
+                         bias.wrong, bias.first);
+    return !deviation.wrong && !bias.wrong;
 }
 
 static bool compare_real(struct runner *runner, const struct truth *truth, const float *result,
                          struct point *point)
 {
     const struct data *data = runner->data;
-    point->err_reference = deviation_from_oracle(data, truth, result).err;
+    point->err_reference = fmax(deviation_from_oracle(data, truth, result).err,
+                                deviation_of_bias(data, truth, runner->tensor[RUNNER_BESIDE]).err);
     if (truth->witness_name) {
         const struct deviation deviation = deviation_from_witness(data, truth, result);
         const struct conv_element right = oracle(data, deviation.first);
@@ -292,24 +419,23 @@ static bool compare_real(struct runner *runner, const struct truth *truth, const
 
 bool check_runner(struct runner *runner, const struct truth *truth, struct point *point)
 {
-    const int threads = runner->data->threads;
-    const struct buffer *output = runner_buffer(runner, runner->plan.output);
     const bool real = truth->fill == FILL_REAL;
+    const bool exact = runner->impl->exact && layer_is_exact(runner->data);
     point->tolerance = conv_error_bound(runner->impl, &runner->data->problem, runner->data->output);
     if (*truth->note && !*point->reason)
         snprintf(point->reason, sizeof point->reason, "%s", truth->note);
-    if (!real && !runner->impl->exact)
+    if (!real && !exact)
         return true;
     runner_import(runner);
-    if (!real || !runner->impl->exact)
-        buffer_poison(output, POISON_NAN, threads);
-    if (!run_leaves_the_rest_alone(runner, truth->fill, point) || !output_written(runner, point))
+    if (!real || !exact)
+        outputs_poison(runner);
+    if (!run_leaves_the_rest_alone(runner, truth->fill, point) || !outputs_written(runner, point))
         return false;
     if (real) {
-        const uint64_t first = buffer_hash(output, threads);
+        const uint64_t first = outputs_hash(runner);
         if (!run_leaves_the_rest_alone(runner, truth->fill, point))
             return false;
-        if (buffer_hash(output, threads) != first)
+        if (outputs_hash(runner) != first)
             return fail(point, "a second run on the same data gave other bits");
     }
     const float *result = runner_export(runner);

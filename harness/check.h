@@ -17,8 +17,9 @@
 /* What is right, for one kind of data. */
 struct truth {
     enum fill fill;
-    size_t count, *index;         /* sampled outputs; index NULL: all of them */
-    struct conv_element *element; /* their values and magnitudes */
+    size_t count, *index;               /* sampled outputs; index NULL: all of them */
+    struct conv_element *element;       /* their values and magnitudes */
+    struct conv_element *bias_gradient; /* upd with a bias: of each channel; else NULL */
     struct buffer witness;   /* oneDNN's result, plain layout; 0 bytes: oneDNN does not take the problem */
     struct buffer magnitude; /* sum |a*b| of every output, by oneDNN on |a|, |b| (FILL_REAL only) */
     const char *witness_name;

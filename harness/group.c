@@ -3,6 +3,7 @@
 
 #include "check.h"
 #include "clock.h"
+#include "size.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -27,16 +28,22 @@ static size_t sets_bytes(const struct group *group)
     return group->study->cache == CACHE_COLD ? 2 * group->topology->cache_bytes : 0;
 }
 
+static struct data data_of(const struct group *group)
+{
+    return (struct data){.problem = group->layer->problem,
+                         .output = group->output,
+                         .threads = group->threads,
+                         .isa = group->study->isa,
+                         .layer = group->study->layer,
+                         .seed = group->study->seed,
+                         .page = group->page};
+}
+
 /* Bytes that a group needs whatever its implementations: plain tensors and the truth. */
 static size_t common_footprint(const struct group *group)
 {
-    size_t sum = truth_footprint(&group->layer->problem, group->output);
-    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
-        size_t bytes = buffer_footprint(conv_elements(&group->layer->problem, t) * sizeof(float));
-        if (__builtin_add_overflow(sum, bytes, &sum))
-            return SIZE_MAX;
-    }
-    return sum;
+    const struct data data = data_of(group);
+    return size_add(truth_footprint(&group->layer->problem, group->output), data_footprint(&data));
 }
 
 static size_t group_memory_limit(const struct group *group)
@@ -205,12 +212,7 @@ void group_run(struct group *group)
 {
     const double end = clock_now() + group->time_s;
     struct candidate *candidates = calloc((size_t)group->study->impl_count, sizeof *candidates);
-    struct data data = {.problem = group->layer->problem,
-                        .output = group->output,
-                        .threads = group->threads,
-                        .isa = group->study->isa,
-                        .seed = group->study->seed,
-                        .page = group->page};
+    struct data data = data_of(group);
     struct truth truth[2] = {{0}};
     const int count = plan_all(group, &data, candidates);
     group->page->impl = -1;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "record.h"
 
+#include "activation.h"
 #include "problem_string.h"
 
 #include <errno.h>
@@ -54,6 +55,8 @@ static const struct column point_columns[] = {
     POINT("rep", INT, rep),
     POINT("isa", NAME, isa),
     POINT("cache", NAME, cache),
+    POINT("bias", INT, bias),
+    POINT("act", NAME, act),
     POINT("status", STATUS, status),
     POINT("reason", TEXT, reason),
     POINT("detail", TEXT, detail),
@@ -172,8 +175,10 @@ struct point point_of(const struct study *study, const struct layer *layer, enum
         .name = layer->name,
         .isa = isa_name(study->isa),
         .cache = study->cache == CACHE_COLD ? "cold" : "warm",
+        .act = activations[study->layer.activation].name,
         .stop_reason = "",
         .mult = layer->multiplicity,
+        .bias = study->layer.bias,
         .shape = layer->problem,
         .err_reference = missing,
         .err_onednn = missing,

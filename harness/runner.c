@@ -1,10 +1,29 @@
 /* Plans and their memory. SPDX-License-Identifier: Apache-2.0 */
 #include "runner.h"
 
+#include "activation.h"
 #include "clock.h"
+#include "size.h"
 
 #include <math.h>
 #include <string.h>
+
+/* Bytes of a plain `beside`, and of dz. */
+static size_t beside_bytes(const struct data *data)
+{
+    const struct conv_plan plain = {
+        .problem = data->problem,
+        .output = data->output,
+        .layer = data->layer,
+        .bytes = {[CONV_DST] = conv_elements(&data->problem, CONV_DST) * sizeof(float)},
+    };
+    return conv_beside_bytes(&plain);
+}
+
+static size_t dz_bytes(const struct data *data)
+{
+    return data->output == CONV_SRC ? beside_bytes(data) : 0;
+}
 
 bool data_alloc(struct data *data)
 {
@@ -13,22 +32,50 @@ bool data_alloc(struct data *data)
         got = buffer_alloc(&data->plain[t], conv_elements(&data->problem, t) * sizeof(float), (int)t,
                            POISON_NAN, data->threads) &&
               got;
-    return got;
+    return buffer_alloc(&data->beside, beside_bytes(data), 0, POISON_NAN, data->threads) &&
+           buffer_alloc(&data->dz, dz_bytes(data), 0, POISON_NAN, data->threads) && got;
+}
+
+size_t data_footprint(const struct data *data)
+{
+    size_t sum = size_add(buffer_footprint(beside_bytes(data)), buffer_footprint(dz_bytes(data)));
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        sum = size_add(sum, buffer_footprint(conv_elements(&data->problem, t) * sizeof(float)));
+    return sum;
+}
+
+/* b; or y = phi(anything), and dz of it. On magnitudes dz becomes |dz|, because no activation falls. */
+static void fill_beside(const struct data *data, enum fill fill, double reduction)
+{
+    float *beside = data->beside.data;
+    const size_t elements = data->beside.bytes / sizeof *beside;
+    const struct activation *phi = &activations[data->layer.activation];
+    if (data->output == CONV_SRC && fill == FILL_MAGNITUDE)
+        fill = FILL_REAL;
+    fill_tensor(beside, elements, fill, reduction, data->seed + CONV_TENSORS, data->threads);
+    if (data->output == CONV_SRC) {
+        activation_apply(phi, beside, elements);
+        activation_backward(phi, beside, data->plain[CONV_DST].data, data->dz.data, elements);
+    }
 }
 
 void data_fill(const struct data *data, enum fill fill)
 {
-    const double reduction = conv_reduction(&data->problem, data->output);
+    const double reduction = conv_reduction(&data->problem, data->output) + data->layer.bias;
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         if (t != data->output)
             fill_tensor(data->plain[t].data, conv_elements(&data->problem, t), fill, reduction,
                         data->seed + t, data->threads);
+    if (data->output != CONV_WEI && data->beside.bytes)
+        fill_beside(data, fill, reduction);
 }
 
 void data_free(struct data *data)
 {
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         buffer_free(&data->plain[t]);
+    buffer_free(&data->beside);
+    buffer_free(&data->dz);
 }
 
 static void announce(const struct runner *runner)
@@ -39,9 +86,14 @@ static void announce(const struct runner *runner)
 }
 
 /* A plain input needs no memory of its own. */
-static bool shares_plain(const struct runner *runner, enum conv_tensor tensor)
+static bool shares_plain(const struct runner *runner, int tensor)
 {
-    return !runner->impl->import && tensor != runner->plan.output;
+    return !runner->impl->import && tensor != (int)runner->plan.output && tensor != RUNNER_BESIDE;
+}
+
+static size_t tensor_bytes(const struct runner *runner, int tensor)
+{
+    return tensor == RUNNER_BESIDE ? conv_beside_bytes(&runner->plan) : runner->plan.bytes[tensor];
 }
 
 const char *runner_plan(struct runner *runner, const struct data *data, const struct conv_impl *impl,
@@ -49,8 +101,11 @@ const char *runner_plan(struct runner *runner, const struct data *data, const st
 {
     *runner = (struct runner){.data = data, .impl = impl, .index = index};
     runner->import_s = runner->export_s = HUGE_VAL;
-    runner->plan = (struct conv_plan){
-        .problem = data->problem, .output = data->output, .threads = data->threads, .isa = data->isa};
+    runner->plan = (struct conv_plan){.problem = data->problem,
+                                      .output = data->output,
+                                      .threads = data->threads,
+                                      .isa = data->isa,
+                                      .layer = data->layer};
     announce(runner);
     const double start = clock_now();
     const char *reason = conv_plan_make(impl, &runner->plan);
@@ -62,8 +117,8 @@ const char *runner_plan(struct runner *runner, const struct data *data, const st
 static size_t set_stride(const struct runner *runner)
 {
     size_t bytes = 0;
-    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-        bytes += (runner->plan.bytes[t] / 64 + 2) * 64;
+    for (int t = 0; t < RUNNER_TENSORS; t++)
+        bytes += (tensor_bytes(runner, t) / 64 + 2) * 64;
     return bytes;
 }
 
@@ -75,10 +130,10 @@ static size_t further_sets(const struct runner *runner, size_t sets_bytes)
 size_t runner_footprint(const struct runner *runner, size_t sets_bytes)
 {
     size_t sum = buffer_footprint(runner->plan.scratch_bytes), tensors = 0;
-    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
-        size_t bytes = shares_plain(runner, t) ? 0 : runner->plan.bytes[t];
+    for (int t = 0; t < RUNNER_TENSORS; t++) {
+        size_t bytes = shares_plain(runner, t) ? 0 : tensor_bytes(runner, t);
         if (__builtin_add_overflow(sum, buffer_footprint(bytes), &sum) ||
-            __builtin_add_overflow(tensors, runner->plan.bytes[t], &tensors))
+            __builtin_add_overflow(tensors, tensor_bytes(runner, t), &tensors))
             return SIZE_MAX;
     }
     if (sets_bytes &&
@@ -93,9 +148,9 @@ bool runner_alloc(struct runner *runner, size_t sets_bytes, int place)
     const int threads = runner->data->threads;
     announce(runner); /* gigabytes of scratch may take long to touch */
     bool got = buffer_alloc(&runner->scratch, runner->plan.scratch_bytes, place + 3, POISON_SCRATCH, threads);
-    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
+    for (int t = 0; t < RUNNER_TENSORS; t++) {
         const bool shared = shares_plain(runner, t);
-        got = buffer_alloc(&runner->native[t], shared ? 0 : runner->plan.bytes[t], place + (int)t, POISON_NAN,
+        got = buffer_alloc(&runner->native[t], shared ? 0 : tensor_bytes(runner, t), place + t, POISON_NAN,
                            threads) &&
               got;
         runner->tensor[t] = shared ? runner->data->plain[t].data : runner->native[t].data;
@@ -110,7 +165,7 @@ bool runner_alloc(struct runner *runner, size_t sets_bytes, int place)
 
 void runner_free(struct runner *runner)
 {
-    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+    for (int t = 0; t < RUNNER_TENSORS; t++)
         buffer_free(&runner->native[t]);
     buffer_free(&runner->scratch);
     buffer_free(&runner->copies);
@@ -118,9 +173,25 @@ void runner_free(struct runner *runner)
     conv_plan_destroy(runner->impl, &runner->plan);
 }
 
-const struct buffer *runner_buffer(const struct runner *runner, enum conv_tensor tensor)
+const struct buffer *runner_buffer(const struct runner *runner, int tensor)
 {
     return shares_plain(runner, tensor) ? &runner->data->plain[tensor] : &runner->native[tensor];
+}
+
+bool runner_writes(const struct runner *runner, int tensor)
+{
+    return tensor == (int)runner->plan.output || (tensor == RUNNER_BESIDE && runner->plan.output == CONV_WEI);
+}
+
+/* y goes the way of dst; biases are plain everywhere. */
+static void import_beside(struct runner *runner)
+{
+    const struct buffer *plain = &runner->data->beside;
+    float *native = runner->tensor[RUNNER_BESIDE];
+    if (runner->plan.output == CONV_SRC && plain->bytes && runner->impl->import)
+        runner->impl->import(&runner->plan, CONV_DST, plain->data, native);
+    else if (plain->bytes)
+        memcpy(native, plain->data, plain->bytes);
 }
 
 void runner_import(struct runner *runner)
@@ -130,6 +201,8 @@ void runner_import(struct runner *runner)
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         if (t != runner->plan.output && runner->impl->import)
             runner->impl->import(&runner->plan, t, runner->data->plain[t].data, runner->tensor[t]);
+    if (!runner_writes(runner, RUNNER_BESIDE))
+        import_beside(runner);
     runner->import_s = runner->impl->import ? fmin(runner->import_s, clock_now() - start) : 0;
 }
 
@@ -148,16 +221,16 @@ const float *runner_export(struct runner *runner)
     return plain;
 }
 
-static void set_tensors(const struct runner *runner, int set, float *tensor[CONV_TENSORS])
+static void set_tensors(const struct runner *runner, int set, float *tensor[RUNNER_TENSORS])
 {
     if (!set) {
         memcpy(tensor, runner->tensor, sizeof runner->tensor);
         return;
     }
     char *at = (char *)runner->copies.data + (size_t)(set - 1) * set_stride(runner);
-    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
+    for (int t = 0; t < RUNNER_TENSORS; t++) {
         tensor[t] = (float *)(void *)at;
-        at += (runner->plan.bytes[t] / 64 + 2) * 64;
+        at += (tensor_bytes(runner, t) / 64 + 2) * 64;
     }
 }
 
@@ -165,10 +238,10 @@ void runner_copy_sets(struct runner *runner)
 {
     runner->sets = 1 + (int)(runner->copies.bytes / set_stride(runner));
     for (int set = 1; set < runner->sets; set++) {
-        float *copy[CONV_TENSORS];
+        float *copy[RUNNER_TENSORS];
         set_tensors(runner, set, copy);
-        for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-            memcpy(copy[t], runner->tensor[t], runner->plan.bytes[t]);
+        for (int t = 0; t < RUNNER_TENSORS; t++)
+            memcpy(copy[t], runner->tensor[t], tensor_bytes(runner, t));
     }
 }
 
@@ -177,17 +250,18 @@ double runner_run(struct runner *runner, int calls)
     announce(runner);
     const double start = clock_now();
     for (int i = 0; i < calls; i++) {
-        float *tensor[CONV_TENSORS];
+        float *tensor[RUNNER_TENSORS];
         set_tensors(runner, runner->set, tensor);
         runner->set = (runner->set + 1) % runner->sets;
-        runner->impl->run(&runner->plan, tensor, runner->scratch.data);
+        conv_run(runner->impl, &runner->plan, tensor, tensor[RUNNER_BESIDE], runner->scratch.data);
     }
     return runner->last_s = (clock_now() - start) / calls;
 }
 
 bool runner_canaries_intact(const struct runner *runner)
 {
-    bool intact = buffer_canaries_intact(&runner->scratch);
+    bool intact =
+        buffer_canaries_intact(&runner->scratch) && buffer_canaries_intact(&runner->native[RUNNER_BESIDE]);
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         intact = intact && buffer_canaries_intact(&runner->native[t]) &&
                  buffer_canaries_intact(&runner->data->plain[t]);

@@ -24,22 +24,29 @@ struct data {
     enum conv_tensor output;
     int threads;
     enum isa isa;
+    struct conv_layer layer;
     uint64_t seed;
     struct page *page;
     struct buffer plain[CONV_TENSORS];
+    struct buffer beside; /* plain; upd: nothing reads it, but its size is that of the result */
+    struct buffer dz;     /* bwd with an activation: what the definition takes for dst */
 };
 
 bool data_alloc(struct data *data); /* the first group of fields is set; false: no memory */
+size_t data_footprint(const struct data *data);
 void data_fill(const struct data *data, enum fill fill);
 void data_free(struct data *data);
+
+/* A runner's tensors: those of the problem, and what its layer has beside. */
+enum { RUNNER_BESIDE = CONV_TENSORS, RUNNER_TENSORS };
 
 struct runner {
     const struct data *data;
     const struct conv_impl *impl;
     int index; /* in study->impls; -1: nobody to blame but the harness */
     struct conv_plan plan;
-    struct buffer native[CONV_TENSORS], scratch; /* of 0 bytes where the tensor is data->plain */
-    float *tensor[CONV_TENSORS];
+    struct buffer native[RUNNER_TENSORS], scratch; /* of 0 bytes where the tensor is data->plain */
+    float *tensor[RUNNER_TENSORS];
     struct buffer copies;              /* --cache=cold: memory for further sets of the tensors */
     int sets, set;                     /* how many sets runs rotate through, which one is next */
     double plan_s, import_s, export_s; /* times: planning; best import of both inputs; best export; */
@@ -58,7 +65,7 @@ size_t runner_footprint(const struct runner *runner, size_t sets_bytes);
 bool runner_alloc(struct runner *runner, size_t sets_bytes, int place);
 void runner_free(struct runner *runner);
 
-void runner_import(struct runner *runner);         /* both inputs, from data->plain */
+void runner_import(struct runner *runner);         /* all inputs, from data */
 const float *runner_export(struct runner *runner); /* the result of the first set in its plain layout */
 
 /* Runs `calls` times, fork and join included, each on the next set. Returns the seconds of one,
@@ -70,7 +77,8 @@ void runner_copy_sets(struct runner *runner);
 
 bool runner_canaries_intact(const struct runner *runner);
 
-/* The buffer that holds a tensor of the first set. */
-const struct buffer *runner_buffer(const struct runner *runner, enum conv_tensor tensor);
+/* The buffer that holds a tensor of the first set, and whether runs write it. tensor: below RUNNER_TENSORS. */
+const struct buffer *runner_buffer(const struct runner *runner, int tensor);
+bool runner_writes(const struct runner *runner, int tensor);
 
 #endif

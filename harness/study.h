@@ -37,6 +37,7 @@ struct study {
     int repetitions; /* worker processes per thread count */
 
     enum isa isa;
+    struct conv_layer layer; /* computed and timed with each pass */
     enum cache_protocol cache;
     bool check_only;     /* check, do not time */
     int samples;         /* timed calls a point at most (the stop rule's upper bound), >= 1 */

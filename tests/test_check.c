@@ -130,13 +130,32 @@ static void run(const struct conv_plan *p, float *const tensor[CONV_TENSORS], vo
     tensor[p->output][victim] += mistake;
 }
 
+static float beside_mistake; /* and the gradient of the bias */
+
+/* im2col with its layer, and wrong afterwards; it has im2col's scratch, which the layer adds nothing to. */
+static void run_layer(const struct conv_plan *p, float *const tensor[CONV_TENSORS], float *beside,
+                      void *scratch)
+{
+    run(p, tensor, scratch);
+    memset(beside, 0, conv_beside_bytes(p));
+    const size_t pixels = (size_t)p->problem.oh * p->problem.ow, all = conv_elements(&p->problem, CONV_DST);
+    for (size_t i = 0; i < all; i++)
+        beside[i / pixels % (size_t)p->problem.oc] += tensor[CONV_DST][i];
+    beside[p->problem.oc - 1] += beside_mistake;
+}
+
 static void destroy(struct conv_plan *p)
 {
     conv_impl_find("im2col")->destroy(p);
 }
 
-static const struct conv_impl suspect = {
-    .name = "suspect", .family = "test", .exact = true, .plan = plan, .run = run, .destroy = destroy};
+static const struct conv_impl suspect = {.name = "suspect",
+                                         .family = "test",
+                                         .exact = true,
+                                         .plan = plan,
+                                         .run = run,
+                                         .run_layer = run_layer,
+                                         .destroy = destroy};
 
 struct trial {
     struct page page;
@@ -146,20 +165,27 @@ struct trial {
     struct layer layer;
 };
 
-static void open_trial(struct trial *trial, const char *problem, enum conv_tensor output)
+static void open_trial_of(struct trial *trial, const char *problem, enum conv_tensor output,
+                          struct conv_layer layer)
 {
     char why[PROBLEM_STRING_MAX];
-    *trial = (struct trial){.study = {.isa = isa_best()}};
+    *trial = (struct trial){.study = {.isa = isa_best(), .layer = layer}};
     assert_null(problem_string_parse(problem, &trial->layer, why));
     trial->data = (struct data){.problem = trial->layer.problem,
                                 .output = output,
                                 .threads = 2,
                                 .isa = isa_best(),
+                                .layer = layer,
                                 .seed = 3,
                                 .page = &trial->page};
     assert_true(data_alloc(&trial->data));
     assert_true(truth_find(&trial->truth[0], &trial->data, FILL_EXACT));
     assert_true(truth_find(&trial->truth[1], &trial->data, FILL_REAL));
+}
+
+static void open_trial(struct trial *trial, const char *problem, enum conv_tensor output)
+{
+    open_trial_of(trial, problem, output, (struct conv_layer){0});
 }
 
 static void close_trial(struct trial *trial)
@@ -259,6 +285,26 @@ static void each_pass_each_mistake(void **state)
     }
 }
 
+/* The gradient of the bias is judged as the weights' is. */
+static void gradient_of_the_bias(void **state)
+{
+    static const float mistakes[] = {1, (float)NAN, (float)INFINITY};
+    struct trial trial;
+    (void)state;
+    mistake = 0;
+    victim = 0;
+    open_trial_of(&trial, "mb2ic5ih9oc6kh3sh2ph1", CONV_WEI, (struct conv_layer){.bias = true});
+    for (int kind = 0; kind < 2; kind++) {
+        for (int m = 0; m < 3; m++) {
+            beside_mistake = mistakes[m];
+            assert_int_equal(judge(&trial, kind).status, STATUS_FAIL);
+        }
+        beside_mistake = 0;
+        assert_int_equal(judge(&trial, kind).status, STATUS_OK);
+    }
+    close_trial(&trial);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +316,7 @@ int main(void)
         cmocka_unit_test(second_witness_sees_what_the_sample_misses),
         cmocka_unit_test(oracle_overrules_the_witness),
         cmocka_unit_test(each_pass_each_mistake),
+        cmocka_unit_test(gradient_of_the_bias),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
