@@ -3,13 +3,21 @@
 
 #include "clock.h"
 #include "kernels/peak.h"
+#include "kernels/traffic.h"
 #include "memory.h"
 #include "stats.h"
 
 #include <math.h>
-#include <stdint.h>
+#include <omp.h>
 
-enum { FMA_CALLS = 9, PASSES = 5 };
+enum {
+    FMA_CALLS = 9,
+    TRAFFIC_CALLS = 5,
+    TRAFFIC_BYTES =
+        32 << 20,     /* that each thread moves in a call: 0.1 ms and more, so that fork and join vanish */
+    STAGGER = 39 * 16 /* floats between two arrays, or their lines would share sets of the L1 cache */
+};
+const char *const memory_level_names[LEVELS] = {"L1", "L2", "L3", "DRAM"};
 
 double ceiling_fma(enum isa isa, int threads)
 {
@@ -29,74 +37,91 @@ double ceiling_fma(enum isa isa, int threads)
     return right == threads ? flop / seconds : HUGE_VAL; /* so that 0 % of peak makes a broken kernel plain */
 }
 
-enum traffic { LOAD, COPY, TRIAD };
+/* Arrays in each thread's slice of the data, which it has touched first. */
+struct probe {
+    enum isa isa;
+    enum traffic traffic;
+    int threads;
+    float *data;
+    size_t slice; /* floats of a thread */
+    size_t bytes; /* of a thread's arrays together */
+};
 
-/* Arrays of floats; load sums them as integers, because the compiler may not reorder a float sum. */
-static double traffic_seconds(enum traffic traffic, float *const array[3], size_t n, int threads)
-{
-    float *restrict a = array[0], *restrict b = array[1], *restrict c = array[2];
-    const uint32_t *words = (const void *)a;
-    static volatile uint32_t sink;
-    uint32_t sum = 0;
-    const double start = clock_now();
-    switch (traffic) {
-    case LOAD:
-#pragma omp parallel for simd num_threads(threads) schedule(static) reduction(+ : sum)
-        for (size_t i = 0; i < n; i++)
-            sum += words[i];
-        sink = sum;
-        break;
-    case COPY:
-#pragma omp parallel for simd num_threads(threads) schedule(static)
-        for (size_t i = 0; i < n; i++)
-            b[i] = a[i];
-        break;
-    case TRIAD:
-#pragma omp parallel for simd num_threads(threads) schedule(static)
-        for (size_t i = 0; i < n; i++)
-            c[i] = a[i] + 3.0F * b[i];
-        break;
-    }
-    (void)sink;
-    return clock_now() - start;
-}
+static const int traffic_arrays[TRAFFICS] = {1, 2, 3};
 
-static double bandwidth(enum traffic traffic, float *const array[3], size_t bytes, int threads)
+/* bytes/s of the team, the best of some calls. */
+static double probe_run(const struct probe *probe)
 {
-    static const double arrays[] = {[LOAD] = 1, [COPY] = 2, [TRIAD] = 3};
+    static traffic_fn *const load[ISAS] = ISA_TABLE(traffic_load),
+                             *const copy[ISAS] = ISA_TABLE(traffic_copy),
+                             *const triad[ISAS] = ISA_TABLE(traffic_triad);
+    traffic_fn *const kernel[TRAFFICS] = {load[probe->isa], copy[probe->isa], triad[probe->isa]};
+    const size_t arrays = (size_t)traffic_arrays[probe->traffic];
+    const size_t n = probe->bytes / sizeof(float) / arrays & ~(size_t)(TRAFFIC_BLOCK - 1);
+    const long passes = 1 + (long)(TRAFFIC_BYTES / probe->bytes);
     double best = INFINITY;
-    for (int pass = 0; pass < PASSES; pass++)
-        best = fmin(best, traffic_seconds(traffic, array, bytes / sizeof(float), threads));
-    return arrays[traffic] * (double)bytes / best;
+    for (int call = 0; call < TRAFFIC_CALLS; call++) {
+        const double start = clock_now();
+#pragma omp parallel num_threads(probe->threads)
+        {
+            float *array[TRAFFIC_ARRAYS], *at = probe->data + (size_t)omp_get_thread_num() * probe->slice;
+            for (size_t i = 0; i < TRAFFIC_ARRAYS; i++)
+                array[i] = at + i % arrays * (n + STAGGER);
+            kernel[probe->traffic](array, n, passes);
+        }
+        best = fmin(best, clock_now() - start);
+    }
+    return (double)(arrays * n * sizeof(float) * (size_t)passes * (size_t)probe->threads) / best;
 }
 
-void ceiling_measure(struct ceiling *ceiling, int threads, size_t cache_bytes)
+/* A level's working set lies well inside it and well outside the next smaller one: half of L1, the geometric mean of
+ * two caches' shares. A level that is hardly larger than the one before has none. Main memory: three arrays, each
+ * four times the last-level caches (STREAM's rule), or half of what memory allows. */
+static void choose_working_sets(struct ceiling *ceiling, const struct topology *topology)
+{
+    double smaller = 0;
+    for (enum memory_level level = LEVEL_L1; level < LEVEL_DRAM; level++) {
+        const double share = (double)topology_cache_share(topology, (int)level + 1, ceiling->threads);
+        if (share < 2 * smaller)
+            continue;
+        ceiling->working_set[level] = (size_t)(smaller > 0 ? sqrt(smaller * share) : share / 2);
+        smaller = share;
+    }
+    const double dram = fmin(3 * 4 * (double)topology->cache_bytes, 0.5 * (double)memory_limit());
+    ceiling->working_set[LEVEL_DRAM] = (size_t)(dram / ceiling->threads);
+}
+
+static void measure_traffic(struct ceiling *ceiling, enum isa isa, struct probe *probe)
+{
+    probe->isa = isa;
+    for (enum memory_level level = LEVEL_L1; level < LEVELS; level++)
+        for (enum traffic traffic = TRAFFIC_LOAD; traffic < TRAFFICS; traffic++) {
+            probe->traffic = traffic;
+            probe->bytes = ceiling->working_set[level];
+            if (probe->bytes >= TRAFFIC_ARRAYS * TRAFFIC_BLOCK * sizeof(float))
+                ceiling->bps[isa][level][traffic] = probe_run(probe);
+        }
+}
+
+void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology *topology)
 {
     *ceiling = (struct ceiling){.threads = threads};
+    choose_working_sets(ceiling, topology);
+    struct buffer buffer;
+    struct probe probe = {.threads = threads,
+                          .slice = ceiling->working_set[LEVEL_DRAM] / sizeof(float) +
+                                   TRAFFIC_ARRAYS * (STAGGER + TRAFFIC_BLOCK)};
+    const bool got = buffer_alloc(&buffer, probe.slice * sizeof(float) * (size_t)threads, 0, 0, threads);
+    probe.data = buffer.data;
     for (enum isa isa = ISA_GENERIC; isa < ISAS; isa++) {
         double flops[FMA_CALLS];
-        for (int i = 0; isa_supported(isa) && i < FMA_CALLS; i++)
+        if (!isa_supported(isa))
+            continue;
+        for (int i = 0; i < FMA_CALLS; i++)
             flops[i] = ceiling_fma(isa, threads);
-        ceiling->fma_flops[isa] = isa_supported(isa) ? stats_of(flops, FMA_CALLS).median : 0;
+        ceiling->fma_flops[isa] = stats_of(flops, FMA_CALLS).median;
+        if (got)
+            measure_traffic(ceiling, isa, &probe);
     }
-
-    /* STREAM's rule: each array at least four times the last-level cache. */
-    size_t bytes = (4 * cache_bytes + (64 << 20)) & ~(size_t)63;
-    if (bytes > memory_limit() / 3)
-        bytes = memory_limit() / 3 & ~(size_t)63;
-    struct buffer buffer[3] = {{0}};
-    float *array[3];
-    bool got = true;
-    for (int i = 0; i < 3; i++) {
-        got = buffer_alloc(&buffer[i], bytes, i, 0, threads) && got;
-        array[i] = buffer[i].data;
-    }
-    if (got) {
-        ceiling->bandwidth_bytes = bytes;
-        ceiling->load_bps = bandwidth(LOAD, array, bytes, threads);
-        ceiling->copy_bps = bandwidth(COPY, array, bytes, threads);
-        ceiling->triad_bps = bandwidth(TRIAD, array, bytes, threads);
-    }
-    for (int i = 0; i < 3; i++)
-        buffer_free(&buffer[i]);
+    buffer_free(&buffer);
 }

@@ -1,30 +1,34 @@
-/* What this machine gives right now: the roofs that measured figures are compared with.
+/* What this machine gives right now: the roofs that measured figures are compared with (the roofline model: Williams,
+ * Waterman and Patterson, CACM 52(4), 2009).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_CEILING_H
 #define TRIPASS_CEILING_H
 
+#include "topology.h"
+
 #include "kernels/isa.h"
 
-#include <stdbool.h>
-#include <stddef.h>
+enum memory_level { LEVEL_L1, LEVEL_L2, LEVEL_L3, LEVEL_DRAM, LEVELS };
+enum traffic { TRAFFIC_LOAD, TRAFFIC_COPY, TRAFFIC_TRIAD, TRAFFICS };
+extern const char *const memory_level_names[LEVELS]; /* "L1", "L2", "L3", "DRAM" */
 
 struct ceiling {
     int threads;
     bool pinned;            /* every thread ran on its own core (filled in by the worker) */
     double fma_flops[ISAS]; /* flop/s of independent multiply-adds in registers; 0 if the CPU lacks the ISA */
-    double load_bps;        /* bytes/s read */
-    double copy_bps;  /* bytes/s of b = a: 1 read + 1 written per element (write-allocate not counted) */
-    double triad_bps; /* bytes/s of c = a + s*b: 2 read + 1 written */
-    size_t bandwidth_bytes; /* size of each array; > 4 x last-level cache, or what memory allows */
+    size_t working_set[LEVELS]; /* bytes that each thread went over, all arrays together; 0: no such level */
+    /* bytes/s of the team. load: read; copy, b = a: 1 read + 1 written; triad, c = a + 3 b: 2 read + 1 written (the
+     * line that a store fetches first is not counted, as in STREAM). 0: not measured */
+    double bps[ISAS][LEVELS][TRAFFICS];
 };
 
-/* All of it, about a second. Bandwidths are the best of 5 passes (STREAM's rule: noise only slows), multiply-adds
- * the median of 9 calls of ceiling_fma. cache_bytes: the last-level cache. */
-void ceiling_measure(struct ceiling *ceiling, int threads, size_t cache_bytes);
+/* All of it, one to two seconds. Multiply-adds: the median of 9 calls of ceiling_fma. Traffic: the best of 5 (STREAM's
+ * rule: noise only slows), with arrays of each thread's own. */
+void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology *topology);
 
 /* flop/s of one run of about 2 ms on `threads` threads: short enough to stand in every round beside the calls that
- * it is compared with, so that both see the same clock and the same neighbours. */
+ * it is compared with, so that both see the same clock and the same neighbors. */
 double ceiling_fma(enum isa isa, int threads);
 
 #endif

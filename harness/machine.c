@@ -211,6 +211,21 @@ static json_t *libraries_json(void)
                      machine_openblas_config(), "openmp", openmp, "openmp_runtimes", runtimes);
 }
 
+static json_t *bandwidth_json(const struct ceiling *ceiling, enum isa isa)
+{
+    json_t *levels = json_object();
+    for (enum memory_level level = LEVEL_L1; level < LEVELS; level++) {
+        const double *bps = ceiling->bps[isa][level];
+        if (bps[TRAFFIC_LOAD] > 0)
+            json_object_set_new(levels, memory_level_names[level],
+                                json_pack("{s:I, s:f, s:f, s:f}", "bytes_per_thread",
+                                          (json_int_t)ceiling->working_set[level], "load_gbps",
+                                          bps[TRAFFIC_LOAD] * 1e-9, "copy_gbps", bps[TRAFFIC_COPY] * 1e-9,
+                                          "triad_gbps", bps[TRAFFIC_TRIAD] * 1e-9));
+    }
+    return levels;
+}
+
 static json_t *ceilings_json(const struct machine *machine)
 {
     json_t *ceilings = json_array();
@@ -218,15 +233,15 @@ static json_t *ceilings_json(const struct machine *machine)
         const struct ceiling *c = &machine->ceilings[i];
         if (!c->threads)
             continue;
-        json_t *fma = json_object();
-        for (enum isa isa = ISA_GENERIC; isa < ISAS; isa++)
-            if (c->fma_flops[isa] > 0)
-                json_object_set_new(fma, isa_name(isa), number_or_null(c->fma_flops[isa] * 1e-9));
-        json_array_append_new(ceilings, json_pack("{s:i, s:b, s:o, s:f, s:f, s:f, s:I}", "threads",
-                                                  c->threads, "pinned", c->pinned, "fma_gflops", fma,
-                                                  "load_gbps", c->load_bps * 1e-9, "copy_gbps",
-                                                  c->copy_bps * 1e-9, "triad_gbps", c->triad_bps * 1e-9,
-                                                  "bandwidth_array_bytes", (json_int_t)c->bandwidth_bytes));
+        json_t *fma = json_object(), *bandwidth = json_object();
+        for (enum isa isa = ISA_GENERIC; isa < ISAS; isa++) {
+            if (!(c->fma_flops[isa] > 0))
+                continue;
+            json_object_set_new(fma, isa_name(isa), number_or_null(c->fma_flops[isa] * 1e-9));
+            json_object_set_new(bandwidth, isa_name(isa), bandwidth_json(c, isa));
+        }
+        json_array_append_new(ceilings, json_pack("{s:i, s:b, s:o, s:o}", "threads", c->threads, "pinned",
+                                                  c->pinned, "fma_gflops", fma, "bandwidth", bandwidth));
     }
     return ceilings;
 }

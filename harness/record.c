@@ -79,6 +79,8 @@ static const struct column point_columns[] = {
     POINT("pct_peak", REAL, pct_peak),
     POINT("flop", REAL, flop),
     POINT("flop_valid", REAL, flop_valid),
+    POINT("bytes_compulsory", REAL, bytes_compulsory),
+    POINT("intensity", REAL, intensity),
     POINT("native_bytes", REAL, native_bytes),
     POINT("scratch_bytes", REAL, scratch_bytes),
     POINT("pinned", REAL, pinned),
@@ -197,6 +199,9 @@ struct point point_of(const struct study *study, const struct layer *layer, enum
         .scratch_bytes = missing,
         .pinned = missing,
     };
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        point.bytes_compulsory += (double)conv_elements(&layer->problem, t) * sizeof(float);
+    point.intensity = point.flop / point.bytes_compulsory;
     snprintf(point.seed, sizeof point.seed, "%" PRIu64, study->seed);
     problem_string_print(&layer->problem, point.problem, sizeof point.problem);
     return point;

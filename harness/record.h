@@ -30,6 +30,8 @@ struct point {
     double peak_gflops; /* FMA ceiling at this thread count and ISA, median over the same rounds */
     double pct_peak;
     double flop, flop_valid;
+    double bytes_compulsory; /* each plain tensor once: two read, one written */
+    double intensity;        /* flop / bytes_compulsory */
     double native_bytes, scratch_bytes;
     double pinned; /* 1: every thread was on its core before and after; 0: not; NAN: nothing ran */
     char seed[24];

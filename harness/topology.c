@@ -130,6 +130,21 @@ void topology_unbind(const struct topology *topology)
     hwloc_set_cpubind(topology->hwloc, topology->allowed, HWLOC_CPUBIND_THREAD);
 }
 
+size_t topology_cache_share(const struct topology *topology, int level, int threads)
+{
+    const hwloc_obj_type_t type = (hwloc_obj_type_t)(HWLOC_OBJ_L1CACHE + level - 1);
+    size_t least = 0;
+    for (hwloc_obj_t cache = NULL; (cache = hwloc_get_next_obj_by_type(topology->hwloc, type, cache));) {
+        size_t sharers = 0;
+        for (int i = 0; i < threads && i < topology->core_count; i++)
+            sharers += hwloc_bitmap_isset(cache->cpuset, (unsigned)topology->pu[i]) != 0;
+        const size_t share = sharers ? cache->attr->cache.size / sharers : 0;
+        if (share && (!least || share < least))
+            least = share;
+    }
+    return least;
+}
+
 int topology_default_threads(const struct topology *topology)
 {
     double threads = fmin(topology->core_count, floor(topology->quota));

@@ -38,6 +38,10 @@ void topology_unbind(const struct topology *topology);
  * an allowed one, in logical order; on a hybrid machine only cores of the most powerful kind. Returns how many. */
 int topology_cores(struct hwloc_topology *hwloc, const struct hwloc_bitmap_s *allowed, int pu[CORES_MAX]);
 
+/* Bytes of cache of that level (1 to 3) that a thread has to itself, where it has least, when a team of `threads` runs on
+ * the first places; 0 if there is no such cache. */
+size_t topology_cache_share(const struct topology *topology, int level, int threads);
+
 /* min(cores, floor(quota)), at least 1. More threads than the quota run, then stand still to the end of the
  * period: 45 times slower has been reported. */
 int topology_default_threads(const struct topology *topology);

@@ -159,7 +159,7 @@ int study_work(const struct study *study, const char *argument)
     }
     if (a->ceiling) {
         struct ceiling ceiling;
-        ceiling_measure(&ceiling, study->threads[a->thread_index], topology.cache_bytes);
+        ceiling_measure(&ceiling, study->threads[a->thread_index], &topology);
         ceiling.pinned = topology_pinned(&topology, ceiling.threads);
         send(&worker, (struct message){.kind = MESSAGE_CEILING, .bytes = sizeof ceiling}, &ceiling);
     }

@@ -1,14 +1,16 @@
-/* The peak kernels compute what they claim to, every chain of them: otherwise the ceiling is a number without meaning.
+/* The peak and traffic kernels do what they claim to, every element of it: otherwise the ceiling is a number without meaning.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ceiling.h"
 #include "kernels/peak.h"
+#include "kernels/traffic.h"
 
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -31,6 +33,55 @@ static void kernels_do_the_work(void **state)
     }
 }
 
+static void traffic_goes_over_every_element(void **state)
+{
+    static traffic_fn *const load[ISAS] = ISA_TABLE(traffic_load),
+                             *const copy[ISAS] = ISA_TABLE(traffic_copy),
+                             *const triad[ISAS] = ISA_TABLE(traffic_triad);
+    enum { N = 3 * TRAFFIC_BLOCK };
+    (void)state;
+    for (enum isa isa = ISA_GENERIC; isa <= isa_best(); isa++) {
+        float a[N], b[N + 1], c[N + 1], *const array[] = {a, b, c};
+        uint32_t words = 0;
+        for (int i = 0; i < N; i++) {
+            const uint32_t word = 0x40000000 + 977 * (uint32_t)i; /* different floats from 2 on */
+            memcpy(&a[i], &word, sizeof word);
+            words += word;
+        }
+        b[N] = c[N] = -1;
+        assert_int_equal(load[isa](array, N, 1), words);
+        assert_int_equal(load[isa](array, N, 5), 5 * words);
+        copy[isa](array, N, 1);
+        assert_memory_equal(a, b, sizeof a);
+        a[N - 1] = 7;
+        triad[isa](array, N, 2);
+        for (int i = 0; i < N; i++)
+            assert_true(fabsf(c[i] - (a[i] + 3 * b[i])) <= 1e-6F * c[i]); /* rounded once or twice */
+        assert_true(b[N] == -1 && c[N] == -1);
+    }
+}
+
+/* Whatever the machine, a slower level is never the smaller one, and every level has its three figures or none. */
+static void working_sets_rise(void **state)
+{
+    struct topology topology;
+    struct ceiling ceiling;
+    (void)state;
+    assert_null(topology_load(&topology));
+    ceiling_measure(&ceiling, 2, &topology);
+    size_t smaller = 0;
+    for (enum memory_level level = LEVEL_L1; level < LEVELS; level++) {
+        const double *bps = ceiling.bps[ISA_GENERIC][level];
+        assert_true((bps[TRAFFIC_LOAD] > 0) == (ceiling.working_set[level] > 0));
+        assert_true((bps[TRAFFIC_COPY] > 0) == (bps[TRAFFIC_LOAD] > 0) && isfinite(bps[TRAFFIC_COPY]));
+        assert_true((bps[TRAFFIC_TRIAD] > 0) == (bps[TRAFFIC_LOAD] > 0) && isfinite(bps[TRAFFIC_TRIAD]));
+        assert_true(!ceiling.working_set[level] || ceiling.working_set[level] > smaller);
+        smaller = ceiling.working_set[level] ? ceiling.working_set[level] : smaller;
+    }
+    assert_true(ceiling.working_set[LEVEL_DRAM] > 0);
+    topology_free(&topology);
+}
+
 static void ceilings_are_finite(void **state)
 {
     (void)state;
@@ -43,7 +94,8 @@ static void ceilings_are_finite(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(kernels_do_the_work),
-                                       cmocka_unit_test(ceilings_are_finite)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kernels_do_the_work), cmocka_unit_test(traffic_goes_over_every_element),
+        cmocka_unit_test(working_sets_rise), cmocka_unit_test(ceilings_are_finite)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

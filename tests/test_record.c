@@ -122,6 +122,8 @@ static void points(void **state)
         {"t_median_s", "0.00123456789"},
         {"native_bytes", "12345678901"},
         {"flop", "1849688064"},
+        {"bytes_compulsory", "12992512"}, /* 4 * (2 * 8*64*56*56 + 64*64*3*3) */
+        {"intensity", "142.3657"},
         {"pinned", ""},
         {"seed", "18446744073709551615"},
         {"problem", "mb8ic64ih56oc64oh56kh3ph1"},

@@ -542,8 +542,8 @@ static void ceilings_of_each_thread_count(void **state)
     assert_int_equal(study_ceilings(&study, 2, argv, ceilings), 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(ceilings[i].threads, i + 1);
-        assert_true(ceilings[i].fma_flops[ISA_GENERIC] > 0 && ceilings[i].load_bps > 0 &&
-                    ceilings[i].triad_bps > 0);
+        assert_true(ceilings[i].fma_flops[ISA_GENERIC] > 0 && ceilings[i].bps[ISA_GENERIC][LEVEL_L1][TRAFFIC_LOAD] > 0 &&
+                    ceilings[i].bps[ISA_GENERIC][LEVEL_DRAM][TRAFFIC_TRIAD] > 0);
         assert_true((ceilings[i].fma_flops[ISA_AVX2] > 0) == isa_supported(ISA_AVX2));
     }
 }

@@ -71,6 +71,30 @@ static void neighbors_share_caches(void **state)
     expect_cores("pack:1 l3:2 core:2 pu:1(indexes=0,2,1,3)", "", "0 2 1 3");
 }
 
+/* What each of the first `threads` cores has of the caches, in KiB. */
+static void expect_shares(const char *description, int threads, int l1, int l2, int l3)
+{
+    struct topology topology = {.hwloc = synthetic(description)};
+    const int expected[] = {l1, l2, l3};
+    topology.core_count =
+        topology_cores(topology.hwloc, hwloc_topology_get_allowed_cpuset(topology.hwloc), topology.pu);
+    for (int level = 1; level <= 3; level++)
+        assert_int_equal(topology_cache_share(&topology, level, threads), expected[level - 1] << 10);
+    hwloc_topology_destroy(topology.hwloc);
+}
+
+static void caches_are_shared_among_the_team(void **state)
+{
+    static const char desktop[] = "pack:1 l3:1(size=32MB) core:4 l2:1(size=512kB) l1:1(size=32kB) pu:2";
+    (void)state;
+    expect_shares(desktop, 1, 32, 512, 32 << 10);
+    expect_shares(desktop, 4, 32, 512, 8 << 10);
+    expect_shares("pack:2 l3:2(size=16MB) l2:2(size=2MB) core:2 pu:1", 2, 0, 1 << 10, 8 << 10);
+    expect_shares("pack:2 l3:2(size=16MB) l2:2(size=2MB) core:2 pu:1", 5, 0, 1 << 10,
+                  4 << 10); /* the worst of two */
+    expect_shares("pack:1 core:4 pu:1", 4, 0, 0, 0);
+}
+
 /* Two kinds of cores, 0-1 and 2-5, as hwloc would find them. */
 static int cores_of_hybrid(const char *first, const char *second, int pu[CORES_MAX])
 {
@@ -227,6 +251,7 @@ int main(void)
         cmocka_unit_test(one_hardware_thread_a_core),
         cmocka_unit_test(only_allowed_ones),
         cmocka_unit_test(neighbors_share_caches),
+        cmocka_unit_test(caches_are_shared_among_the_team),
         cmocka_unit_test(hybrid_machines),
         FAKE(no_cgroups_no_limits),
         FAKE(version_2_takes_the_tightest_ancestor),
