@@ -140,6 +140,22 @@ static double memory_v1(const struct branch *branch, const char *path)
     return read_number(branch, path, "memory.limit_in_bytes") - used;
 }
 
+/* The group that stood still longest is the one with the least negative time. */
+static double running_v2(const struct branch *branch, const char *path)
+{
+    return -1e-6 * read_key(branch, path, "cpu.stat", "throttled_usec");
+}
+
+static double running_v1(const struct branch *branch, const char *path)
+{
+    return -1e-9 * read_key(branch, path, "cpu.stat", "throttled_time");
+}
+
+double cgroup_throttled_seconds(const char *root)
+{
+    return fmax(0, -fmin(tightest(root, "", running_v2), tightest(root, "cpu", running_v1)));
+}
+
 double cgroup_cpu_quota(const char *root)
 {
     return fmin(tightest(root, "", cpu_v2), tightest(root, "cpu", cpu_v1));

@@ -12,4 +12,7 @@ double cgroup_cpu_quota(const char *root);
 /* Bytes still to be had (limit - in use, page cache not counted as use), INFINITY if unlimited. */
 double cgroup_memory_left(const char *root);
 
+/* Seconds so far for which a group of the chain stood still because its quota was used up; 0 if nobody counts them. */
+double cgroup_throttled_seconds(const char *root);
+
 #endif

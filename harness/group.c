@@ -21,6 +21,7 @@ struct candidate {
     struct point point;
     struct series series;
     bool passed;
+    bool due; /* its row is to be made: at first, and again while it is noisy */
 };
 
 static size_t sets_bytes(const struct group *group)
@@ -138,7 +139,28 @@ static void point_set_times(struct point *point, const struct series *series, do
     point->pct_peak = 100 * point->gflops / point->peak_gflops;
 }
 
-static void time_batch(const struct group *group, struct candidate *candidates, int count, double max_time_s)
+static void point_set_noise(struct point *point, const struct series *series)
+{
+    const struct noise *noise = &series->noise;
+    noise_flags(noise, series->n, point->threads, point->flags, sizeof point->flags);
+    point->steal_s = noise->sum[NOISE_STEAL];
+    point->throttled_s = noise->sum[NOISE_THROTTLED];
+    point->switches = noise->sum[NOISE_SWITCHES];
+    point->minor_faults = noise->sum[NOISE_MINOR_FAULTS];
+    point->major_faults = noise->sum[NOISE_MAJOR_FAULTS];
+    point->clock_pct = noise->clock_pct;
+    point->drift_pct = noise->drift_pct;
+    point->drift_rho = noise->drift_rho;
+}
+
+static bool is_timed(const struct candidate *candidate)
+{
+    return candidate->passed && candidate->due;
+}
+
+/* Those that are due, interleaved with one another. */
+static void time_batch(const struct group *group, struct candidate *candidates, int count, int attempt,
+                       double max_time_s)
 {
     const struct study *study = group->study;
     struct measurement measurement = {
@@ -148,20 +170,25 @@ static void time_batch(const struct group *group, struct candidate *candidates, 
         .max_time_s = max_time_s,
         .lr = study->lr,
         .cold = study->cache == CACHE_COLD,
-        .seed = study->seed + (uint64_t)(group->page->group * study->repetitions + group->rep),
+        .seed = study->seed + (uint64_t)(group->page->group * study->repetitions + group->rep) +
+                ((uint64_t)attempt << 32),
+        .pu = group->topology->pu,
+        .best_flops = group->best_flops,
     };
     struct series series[count];
     int passed = 0;
     for (int i = 0; i < count; i++)
-        if (candidates[i].passed)
+        if (is_timed(&candidates[i]))
             series[passed++] =
                 (struct series){.runner = &candidates[i].runner, .timing = candidates[i].series.timing};
     measure_group(&measurement, series, passed);
     for (int i = count - 1; i >= 0; i--) {
-        if (!candidates[i].passed)
+        if (!is_timed(&candidates[i]))
             continue;
         candidates[i].series = series[--passed];
+        candidates[i].point.attempt = attempt;
         point_set_times(&candidates[i].point, &series[passed], measurement.peak_flops);
+        point_set_noise(&candidates[i].point, &series[passed]);
     }
 }
 
@@ -177,34 +204,48 @@ static void check_batch(struct candidate *candidates, int count, const struct da
     }
 }
 
+static void emit(struct group *group, struct candidate *candidate, bool pinned)
+{
+    const struct runner *runner = &candidate->runner;
+    struct point *point = &candidate->point;
+    point->pinned = pinned;
+    point->import_s = isfinite(runner->import_s) ? runner->import_s : (double)NAN;
+    point->export_s = isfinite(runner->export_s) ? runner->export_s : (double)NAN;
+    group->s_per_flop[runner->index] = (point->time.n ? point->time.min : runner->last_s) / point->flop;
+    group->emit(group->context, runner->index, point, candidate->series.n ? &candidate->series : NULL);
+}
+
 static void run_batch(struct group *group, struct candidate *candidates, int count, const struct data *data,
                       const struct truth truth[2], double end)
 {
     const struct study *study = group->study;
     const bool pinned = topology_pinned(group->topology, group->threads);
     for (int i = 0; i < count; i++) {
+        candidates[i].due = true;
         candidates[i].passed = runner_alloc(&candidates[i].runner, sets_bytes(group), i * 5);
         candidates[i].series.timing = malloc((size_t)study->samples * sizeof(struct timing));
         if (!candidates[i].passed)
             point_set_status(&candidates[i].point, STATUS_SKIP, "the system has no memory left");
     }
     check_batch(candidates, count, data, truth);
-    if (!study->check_only) {
-        const double left = (end - clock_now()) / count;
-        time_batch(group, candidates, count, fmin(study->max_time_s, fmax(left, LEAST_TIME_S)));
+    for (int attempt = 0, due = count; due > 0; attempt++) {
+        if (!study->check_only) {
+            const double left = (end - clock_now()) / count;
+            time_batch(group, candidates, count, attempt, fmin(study->max_time_s, fmax(left, LEAST_TIME_S)));
+        }
+        const bool still_pinned = topology_pinned(group->topology, group->threads);
+        due = 0;
+        for (int i = 0; i < count; i++) {
+            if (!candidates[i].due)
+                continue;
+            emit(group, &candidates[i], pinned && still_pinned);
+            candidates[i].due = attempt < study->retry_noisy && *candidates[i].point.flags;
+            due += candidates[i].due;
+        }
     }
-    const bool still_pinned = topology_pinned(group->topology, group->threads);
     for (int i = 0; i < count; i++) {
-        struct runner *runner = &candidates[i].runner;
-        struct point *point = &candidates[i].point;
-        point->pinned = pinned && still_pinned;
-        point->import_s = isfinite(runner->import_s) ? runner->import_s : (double)NAN;
-        point->export_s = isfinite(runner->export_s) ? runner->export_s : (double)NAN;
-        group->s_per_flop[runner->index] = (point->time.n ? point->time.min : runner->last_s) / point->flop;
-        group->emit(group->context, runner->index, point,
-                    candidates[i].series.n ? &candidates[i].series : NULL);
         free(candidates[i].series.timing);
-        runner_free(runner);
+        runner_free(&candidates[i].runner);
     }
 }
 

@@ -24,7 +24,8 @@ struct group {
     double time_s; /* wall time that the budget has for this group; INFINITY: as the study says */
     double *
         s_per_flop; /* per implementation: how slow it was in this pass lately, 0 = unknown; kept up to date */
-    point_fn *emit;
+    double *best_flops; /* the best FMA ceiling of the run at this thread count; kept up to date */
+    point_fn *emit;     /* again for a point that is measured again */
     void *context;
 };
 

@@ -256,12 +256,12 @@ static json_t *study_json(const struct machine *machine)
         json_array_append_new(arguments, json_string(machine->argv[i]));
     for (int i = 0; i < study->thread_count; i++)
         json_array_append_new(threads, json_integer(study->threads[i]));
-    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:i, s:i, s:f, s:f, s:f, s:I}", "command_line", arguments,
-                     "seed", seed, "isa", isa_name(study->isa), "cache",
+    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:f, s:f, s:f, s:I}", "command_line",
+                     arguments, "seed", seed, "isa", isa_name(study->isa), "cache",
                      study->cache == CACHE_COLD ? "cold" : "warm", "threads", threads, "repetitions",
-                     study->repetitions, "samples", study->samples, "max_time_s", study->max_time_s,
-                     "budget_s", study->budget_s, "lr", study->lr, "memory_limit_bytes",
-                     (json_int_t)study->memory_limit);
+                     study->repetitions, "samples", study->samples, "retry_noisy", study->retry_noisy,
+                     "max_time_s", study->max_time_s, "budget_s", study->budget_s, "lr", study->lr,
+                     "memory_limit_bytes", (json_int_t)study->memory_limit);
 }
 
 /* Variables that change how threads run or kernels are chosen; never the whole environment. */

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CLOCK_PAIRS = 1000, SGD_CALLS = 9, CLOCK_SHARE = 100 };
 static const double WARMING_MATTERS_S = 0.2;
@@ -31,9 +32,15 @@ static void call_untimed(const struct measurement *measurement, struct series *s
 
 static void call_timed(const struct measurement *measurement, struct series *series, int round, int order)
 {
+    const struct noise_watch watch = {"", measurement->pu, measurement->threads};
+    double before[NOISE_KINDS], after[NOISE_KINDS];
+    const double spent_s = series->spent_s;
+    noise_read(&watch, before); /* before the warming call, which sets the caches right again */
     call_untimed(measurement, series);
     const double seconds = runner_run(series->runner, series->inner_reps);
+    noise_read(&watch, after);
     series->spent_s += seconds * series->inner_reps;
+    noise_add(&series->noise, before, after, series->spent_s - spent_s);
     series->timing[series->n++] = (struct timing){round, order, seconds};
 }
 
@@ -72,11 +79,26 @@ static void prepare(const struct measurement *measurement, struct series *series
 {
     series->n = 0;
     series->spent_s = 0;
+    series->noise = (struct noise){0};
     if (measurement->cold)
         runner_copy_sets(series->runner);
     call_untimed(measurement, series);
     const double call_s = series->runner->last_s;
     series->inner_reps = call_s < shortest_s ? (int)ceil(shortest_s / fmax(call_s, 1e-9)) : 1;
+}
+
+/* peak: of the rounds, which a series attends from the first to its last. */
+static void judge(const struct measurement *measurement, struct series *series, const double *peak)
+{
+    double *values = malloc((size_t)series->n * sizeof *values);
+    if (!values)
+        abort();
+    for (int i = 0; i < series->n; i++)
+        values[i] = series->timing[i].seconds;
+    noise_set_drift(&series->noise, values, series->n);
+    memcpy(values, peak, (size_t)series->n * sizeof *values);
+    series->noise.clock_pct = 100 * stats_of(values, series->n).median / *measurement->best_flops;
+    free(values);
 }
 
 void measure_group(struct measurement *measurement, struct series *series, int count)
@@ -94,6 +116,7 @@ void measure_group(struct measurement *measurement, struct series *series, int c
     }
     while (actives > 0) {
         peak[rounds] = ceiling_fma(measurement->isa, measurement->threads);
+        *measurement->best_flops = fmax(*measurement->best_flops, peak[rounds]);
         random_shuffle(&state, active, actives);
         for (int i = 0; i < actives; i++)
             call_timed(measurement, &series[active[i]], rounds, i);
@@ -104,6 +127,8 @@ void measure_group(struct measurement *measurement, struct series *series, int c
                 active[left++] = active[i];
         actives = left;
     }
+    for (int i = 0; i < count; i++)
+        judge(measurement, &series[i], peak);
     measurement->peak_flops = rounds ? stats_of(peak, rounds).median : (double)NAN;
     for (int i = 0; i < count; i++)
         series[i].sgd_s = series[i].runner->plan.output == CONV_WEI

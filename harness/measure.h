@@ -17,6 +17,7 @@
 #ifndef TRIPASS_MEASURE_H
 #define TRIPASS_MEASURE_H
 
+#include "noise.h"
 #include "runner.h"
 
 /* A timed call, or the mean of inner_reps. */
@@ -32,7 +33,8 @@ struct series {
     int n, inner_reps;
     double spent_s;          /* wall time of all its calls */
     const char *stop_reason; /* "samples" or "max_time" */
-    double sgd_s;            /* upd: median time of w -= lr * gradient on the native gradient; else NAN */
+    struct noise noise;
+    double sgd_s; /* upd: median time of w -= lr * gradient on the native gradient; else NAN */
 };
 
 struct measurement {
@@ -41,7 +43,9 @@ struct measurement {
     double max_time_s, lr;
     bool cold;
     uint64_t seed;
-    double peak_flops; /* result: median of the rounds' FMA ceilings */
+    const int *pu;      /* OS indices of the team's CPUs */
+    double *best_flops; /* the best FMA ceiling known; raised by a better one */
+    double peak_flops;  /* result: median of the rounds' FMA ceilings */
 };
 
 /* Runners are allocated and hold imported inputs; `timing` has room for measurement->samples. Fills in the rest of

@@ -84,6 +84,16 @@ static const struct column point_columns[] = {
     POINT("native_bytes", REAL, native_bytes),
     POINT("scratch_bytes", REAL, scratch_bytes),
     POINT("pinned", REAL, pinned),
+    POINT("flags", TEXT, flags),
+    POINT("attempt", INT, attempt),
+    POINT("steal_s", REAL, steal_s),
+    POINT("throttled_s", REAL, throttled_s),
+    POINT("involuntary_switches", REAL, switches),
+    POINT("minor_faults", REAL, minor_faults),
+    POINT("major_faults", REAL, major_faults),
+    POINT("clock_pct", REAL, clock_pct),
+    POINT("drift_pct", REAL, drift_pct),
+    POINT("drift_rho", REAL, drift_rho),
     POINT("seed", TEXT, seed),
     {0},
 };
@@ -93,9 +103,11 @@ static const struct column point_columns[] = {
         name, kind, offsetof(struct sample, member)                                                          \
     }
 static const struct column sample_columns[] = {
-    SAMPLE("impl", NAME, impl),      SAMPLE("pass", NAME, pass), SAMPLE("problem", NAME, problem),
-    SAMPLE("threads", INT, threads), SAMPLE("rep", INT, rep),    SAMPLE("round", INT, round),
-    SAMPLE("order", INT, order),     SAMPLE("t_s", REAL, t_s),   {0},
+    SAMPLE("impl", NAME, impl),       SAMPLE("pass", NAME, pass),
+    SAMPLE("problem", NAME, problem), SAMPLE("threads", INT, threads),
+    SAMPLE("rep", INT, rep),          SAMPLE("round", INT, round),
+    SAMPLE("order", INT, order),      SAMPLE("t_s", REAL, t_s),
+    SAMPLE("attempt", INT, attempt),  {0},
 };
 
 static const char *const status_names[] = {"OK", "SKIP", "FAIL", "CRASH", "TIMEOUT"};
@@ -197,6 +209,14 @@ struct point point_of(const struct study *study, const struct layer *layer, enum
         .flop_valid = conv_flop_valid(&layer->problem),
         .native_bytes = missing,
         .scratch_bytes = missing,
+        .steal_s = missing,
+        .throttled_s = missing,
+        .switches = missing,
+        .minor_faults = missing,
+        .major_faults = missing,
+        .clock_pct = missing,
+        .drift_pct = missing,
+        .drift_rho = missing,
         .pinned = missing,
     };
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)

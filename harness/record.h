@@ -33,13 +33,16 @@ struct point {
     double bytes_compulsory; /* each plain tensor once: two read, one written */
     double intensity;        /* flop / bytes_compulsory */
     double native_bytes, scratch_bytes;
+    char flags[96]; /* noise_flags */
+    int attempt;    /* 0; 1 and more: measured again because the one before had flags */
+    double steal_s, throttled_s, switches, minor_faults, major_faults, clock_pct, drift_pct, drift_rho;
     double pinned; /* 1: every thread was on its core before and after; 0: not; NAN: nothing ran */
     char seed[24];
 };
 
 struct sample {
     const char *impl, *pass, *problem;
-    int threads, rep, round, order;
+    int threads, rep, attempt, round, order;
     double t_s;
 };
 

@@ -42,6 +42,7 @@ struct study {
     bool check_only;     /* check, do not time */
     int samples;         /* timed calls a point at most (the stop rule's upper bound), >= 1 */
     double max_time_s;   /* wall time a point's samples may take */
+    int retry_noisy;     /* times that a point with noise flags is measured again */
     double budget_s;     /* wall time the whole study should take; 0 = no limit. Scales max_time_s */
     double timeout_s;    /* a step of a point (its plan, one call) that takes longer is killed: TIMEOUT */
     double lr;           /* mu of the SGD step */

@@ -130,9 +130,10 @@ static void write_point(struct supervisor *s, int impl, enum status status, cons
     snprintf(text, sizeof text, "%s %s %s",
              conv_pass_name(s->study->outputs[s->task.group % s->study->output_count]),
              s->study->impls[impl]->name, layer->name);
-    s->task.done[impl] = '1';
     s->failed |= status >= STATUS_FAIL;
-    progress_step(&s->progress, text);
+    if (s->task.done[impl] != '1') /* else measured again */
+        progress_step(&s->progress, text);
+    s->task.done[impl] = '1';
     s->broken |= !record_write(s->record.points, row, bytes);
 }
 
@@ -303,6 +304,7 @@ static void run_all(struct supervisor *s)
             s->task = (struct assignment){.rep = rep,
                                           .thread_index = t,
                                           .ceiling = rep == 0 && !study->check_only,
+                                          .best_flops = s->ceilings[t].fma_flops[study->isa],
                                           .deadline = s->deadline};
             run_workers(s);
         }

@@ -15,15 +15,16 @@
 
 int assignment_print(const struct assignment *a, char *text, size_t size)
 {
-    return snprintf(text, size, "%d,%d,%d,%d,%d,%d,%.3f,%s", a->rep, a->thread_index, a->group, a->ceiling,
-                    a->pipe, a->page, a->deadline, a->done);
+    return snprintf(text, size, "%d,%d,%d,%d,%d,%d,%.9g,%.3f,%s", a->rep, a->thread_index, a->group,
+                    a->ceiling, a->pipe, a->page, a->best_flops, a->deadline, a->done);
 }
 
 bool assignment_parse(struct assignment *a, const char *text)
 {
     *a = (struct assignment){0};
-    return sscanf(text, "%d,%d,%d,%d,%d,%d,%lf,%255[01]", &a->rep, &a->thread_index, &a->group, &a->ceiling,
-                  &a->pipe, &a->page, &a->deadline, a->done) >= 7; /* no implementations, no flags */
+    return sscanf(text, "%d,%d,%d,%d,%d,%d,%lf,%lf,%255[01]", &a->rep, &a->thread_index, &a->group,
+                  &a->ceiling, &a->pipe, &a->page, &a->best_flops, &a->deadline,
+                  a->done) >= 8; /* no implementations, no flags */
 }
 
 struct worker {
@@ -54,8 +55,9 @@ static void send_samples(const struct worker *worker, const struct point *point,
     FILE *file = open_memstream(&text, &bytes);
     for (int i = 0; i < series->n; i++) {
         const struct timing *timing = &series->timing[i];
-        const struct sample sample = {point->impl, point->pass,   point->problem, point->threads,
-                                      point->rep,  timing->round, timing->order,  timing->seconds};
+        const struct sample sample = {point->impl,    point->pass,   point->problem,
+                                      point->threads, point->rep,    point->attempt,
+                                      timing->round,  timing->order, timing->seconds};
         sample_print(file, &sample);
     }
     fclose(file);
@@ -131,6 +133,7 @@ static void walk(struct worker *worker, const struct topology *topology)
             .page = worker->page,
             .time_s = time_for_group(worker, g),
             .s_per_flop = s_per_flop + study->impl_count * (int)output,
+            .best_flops = &worker->assignment.best_flops,
             .emit = send_point,
             .context = worker,
         };
@@ -161,6 +164,7 @@ int study_work(const struct study *study, const char *argument)
         struct ceiling ceiling;
         ceiling_measure(&ceiling, study->threads[a->thread_index], &topology);
         ceiling.pinned = topology_pinned(&topology, ceiling.threads);
+        a->best_flops = ceiling.fma_flops[study->isa];
         send(&worker, (struct message){.kind = MESSAGE_CEILING, .bytes = sizeof ceiling}, &ceiling);
     }
     walk(&worker, &topology);

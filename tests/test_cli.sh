@@ -98,6 +98,7 @@ bad number run "$problem" --budget=soon
 bad whole run "$problem" --seed=-1
 bad number run "$problem" --lr=inf
 bad number run "$problem" --reps=0
+bad number run "$problem" --retry-noisy=-1
 bad number check "$problem" --timeout=0
 bad size run "$problem" --memory=8Q
 bad size run "$problem" --memory=-8G

@@ -202,6 +202,18 @@ static void version_1(void **state)
     assert_true(cgroup_memory_left(root) == 2500);
 }
 
+static void throttled_time_is_that_of_the_slowest_ancestor(void **state)
+{
+    (void)state;
+    assert_true(cgroup_throttled_seconds(root) == 0);
+    put("/proc/self/cgroup", "4:cpu:/box\n0::/a/b\n");
+    put("/sys/fs/cgroup/a/b/cpu.stat", "usage_usec 5\nnr_throttled 2\nthrottled_usec 250000\n");
+    put("/sys/fs/cgroup/a/cpu.stat", "usage_usec 5\nthrottled_usec 1500000\n");
+    assert_true(cgroup_throttled_seconds(root) == 1.5);
+    put("/sys/fs/cgroup/cpu/box/cpu.stat", "nr_periods 1\nnr_throttled 2\nthrottled_time 2000000000\n");
+    assert_true(cgroup_throttled_seconds(root) == 2);
+}
+
 /* In a container /proc names a path of the host that is not mounted inside; the mount point is its own group. */
 static void container(void **state)
 {
@@ -256,6 +268,7 @@ int main(void)
         FAKE(no_cgroups_no_limits),
         FAKE(version_2_takes_the_tightest_ancestor),
         FAKE(version_1),
+        FAKE(throttled_time_is_that_of_the_slowest_ancestor),
         FAKE(container),
         cmocka_unit_test(default_threads),
         cmocka_unit_test(places),
