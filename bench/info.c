@@ -10,17 +10,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void print_topology(void)
+static void print_topology(const struct placement *placement)
 {
     struct topology *topology = must_allocate(NULL, 1, sizeof *topology);
     const char *reason = topology_load(topology);
     if (reason)
         usage_error("topology: %s; try lstopo to see what hwloc sees", reason);
+    topology_place(topology, placement); /* study_ceilings has tried it */
     char text[4096];
     printf("allowed CPUs     %s\n", topology_allowed_text(topology, text, sizeof text));
-    printf("cores            %d\n", topology->core_count);
+    printf("places           %d\n", topology->pu_count);
     if (topology_places(topology, text, sizeof text))
-        printf("places           %s\n", text);
+        printf("CPUs in order    %s\n", text);
     if (isinf(topology->quota))
         printf("CPU quota        none\n");
     else
@@ -98,7 +99,7 @@ int command_info(struct options *options, int argc, char **argv)
     if (status)
         return status;
     print_versions();
-    print_topology();
+    print_topology(&study->placement);
     print_ceilings(ceilings, study->thread_count);
     free(ceilings);
     return EXIT_ALL_GOOD;

@@ -120,6 +120,14 @@ static void read_isa(const struct option_rule *rule, const char *value, struct o
     options->study.isa = (enum isa)isa;
 }
 
+static void read_numa(const struct option_rule *rule, const char *value, struct options *options)
+{
+    if (strcmp(value, "firsttouch") && strcmp(value, "interleave"))
+        usage_error("--%s=%s: no such memory policy; try --%s=firsttouch or --%s=interleave", rule->name,
+                    value, rule->name, rule->name);
+    options->study.interleave = !strcmp(value, "interleave");
+}
+
 static void read_cache(const struct option_rule *rule, const char *value, struct options *options)
 {
     if (strcmp(value, "warm") && strcmp(value, "cold"))
@@ -390,6 +398,26 @@ const struct option_rule option_rules[] = {
      .commands = STUDY | INFO | TRAIN,
      .read = read_threads,
      .help = "thread counts; one a core, at most the CPU quota, if not given"},
+    {.name = "policy",
+     .argument = "compact|spread|LIST",
+     .preset = "compact",
+     .commands = STUDY | INFO,
+     .read = read_text,
+     .member = MEMBER(study.placement.policy),
+     .help = "which cores a team takes first: neighbors, which share caches; as far apart as can be; or CPU "
+             "numbers "
+             "in their order, 0,2,8-11"},
+    {.name = "smt",
+     .commands = STUDY | INFO,
+     .read = read_flag,
+     .member = MEMBER(study.placement.smt),
+     .help = "all hardware threads of a core, not only the first"},
+    {.name = "numa",
+     .argument = "firsttouch|interleave",
+     .preset = "firsttouch",
+     .commands = STUDY | INFO,
+     .read = read_numa,
+     .help = "memory near the thread that touches it first, or on all NUMA nodes in turn"},
     {.name = "isa",
      .argument = "NAME",
      .example = "avx2",

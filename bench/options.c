@@ -28,10 +28,14 @@ static void settle_threads(struct options *options)
     const char *reason = topology_load(topology);
     if (reason)
         usage_error("topology: %s; try lstopo to see what hwloc sees", reason);
+    reason = topology_place(topology, &study->placement);
+    if (reason)
+        usage_error("--policy=%s: %s; try --policy=compact", study->placement.policy, reason);
     for (int i = 0; i < study->thread_count; i++)
-        if (study->threads[i] > topology->core_count)
-            usage_error("--threads=%d: more than the cores that this process may use; try --threads=%d",
-                        study->threads[i], topology->core_count);
+        if (study->threads[i] > topology->pu_count)
+            usage_error("--threads=%d: more than the cores that this process may use%s; try --threads=%d",
+                        study->threads[i], study->placement.smt ? "" : " (without --smt)",
+                        topology->pu_count);
     for (int i = 0; i < study->thread_count && !options->worker; i++)
         if (study->threads[i] > topology->quota)
             fprintf(stderr,

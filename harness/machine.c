@@ -170,7 +170,7 @@ static json_t *topology_json(const struct topology *topology)
 {
     char allowed[1024];
     json_t *places = json_array();
-    for (int i = 0; i < topology->core_count; i++)
+    for (int i = 0; i < topology->pu_count; i++)
         json_array_append_new(places, json_integer(topology->pu[i]));
     return json_pack("{s:s, s:o, s:i, s:i, s:i, s:i, s:o, s:o}", "allowed_cpus",
                      topology_allowed_text(topology, allowed, sizeof allowed), "places", places, "packages",
@@ -256,12 +256,14 @@ static json_t *study_json(const struct machine *machine)
         json_array_append_new(arguments, json_string(machine->argv[i]));
     for (int i = 0; i < study->thread_count; i++)
         json_array_append_new(threads, json_integer(study->threads[i]));
-    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:f, s:f, s:f, s:I}", "command_line",
-                     arguments, "seed", seed, "isa", isa_name(study->isa), "cache",
-                     study->cache == CACHE_COLD ? "cold" : "warm", "threads", threads, "repetitions",
-                     study->repetitions, "samples", study->samples, "retry_noisy", study->retry_noisy,
-                     "max_time_s", study->max_time_s, "budget_s", study->budget_s, "lr", study->lr,
-                     "memory_limit_bytes", (json_int_t)study->memory_limit);
+    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:b, s:s, s:o, s:i, s:i, s:i, s:f, s:f, s:f, s:I}",
+                     "command_line", arguments, "seed", seed, "isa", isa_name(study->isa), "cache",
+                     study->cache == CACHE_COLD ? "cold" : "warm", "policy",
+                     study->placement.policy ? study->placement.policy : "compact", "smt",
+                     study->placement.smt, "numa", study->interleave ? "interleave" : "firsttouch", "threads",
+                     threads, "repetitions", study->repetitions, "samples", study->samples, "retry_noisy",
+                     study->retry_noisy, "max_time_s", study->max_time_s, "budget_s", study->budget_s, "lr",
+                     study->lr, "memory_limit_bytes", (json_int_t)study->memory_limit);
 }
 
 /* Variables that change how threads run or kernels are chosen; never the whole environment. */

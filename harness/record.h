@@ -14,12 +14,12 @@ enum status { STATUS_OK, STATUS_SKIP, STATUS_FAIL, STATUS_CRASH, STATUS_TIMEOUT 
 
 /* A row of points.csv. NAN is written as empty. Times in seconds. */
 struct point {
-    const char *impl, *family, *pass, *name, *isa, *cache, *act, *stop_reason;
+    const char *impl, *family, *pass, *name, *isa, *cache, *policy, *numa, *act, *stop_reason;
     enum status status;
     char problem[256], reason[256], detail[64];
     int mult, bias;
     struct conv_problem shape;
-    int threads, rep;
+    int threads, rep, smt;
     double err_reference,
         err_onednn;   /* largest |error| / sum |a*b| against the reference and against oneDNN */
     double tolerance; /* what err_reference may be */

@@ -12,6 +12,7 @@
 #define TRIPASS_STUDY_H
 
 #include "conv.h"
+#include "topology.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +37,8 @@ struct study {
     int thread_count;
     int repetitions; /* worker processes per thread count */
 
+    struct placement placement;
+    bool interleave; /* memory on all NUMA nodes in turn, not where it is first touched */
     enum isa isa;
     struct conv_layer layer; /* computed and timed with each pass */
     enum cache_protocol cache;

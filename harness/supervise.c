@@ -327,6 +327,8 @@ static bool open_supervisor(struct supervisor *s, const struct study *study, int
         return false;
     }
     const char *reason = topology_load(&s->topology);
+    if (!reason)
+        reason = topology_place(&s->topology, &study->placement);
     if (reason) {
         fprintf(stderr, "tripass: topology: %s; try lstopo to see what hwloc finds\n", reason);
         return false;

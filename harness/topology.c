@@ -4,12 +4,15 @@
 
 #include "cgroup.h"
 
+#include <ctype.h>
 #include <hwloc.h>
 #include <hwloc/cpukinds.h>
+#include <limits.h>
 #include <math.h>
 #include <omp.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The union of the OpenMP places, or NULL if the user has set none. */
@@ -69,22 +72,91 @@ static void keep_fastest_type(hwloc_topology_t hwloc, hwloc_bitmap_t cpus)
     hwloc_bitmap_free(kind);
 }
 
-int topology_cores(struct hwloc_topology *hwloc, const struct hwloc_bitmap_s *allowed, int pu[CORES_MAX])
+static int taken_below(hwloc_obj_t obj, hwloc_const_bitmap_t taken)
 {
-    hwloc_bitmap_t usable = hwloc_bitmap_dup(allowed), core = hwloc_bitmap_alloc();
-    int count = 0;
-    keep_fastest_type(hwloc, usable);
-    /* A machine that hides its cores still shows processing units. */
-    hwloc_obj_type_t type =
-        hwloc_get_nbobjs_by_type(hwloc, HWLOC_OBJ_CORE) > 0 ? HWLOC_OBJ_CORE : HWLOC_OBJ_PU;
-    for (hwloc_obj_t obj = NULL; count < CORES_MAX && (obj = hwloc_get_next_obj_by_type(hwloc, type, obj));) {
-        hwloc_bitmap_and(core, obj->cpuset, usable);
-        if (!hwloc_bitmap_iszero(core)) /* a cgroup may give one hardware thread of a core, or none */
-            pu[count++] = hwloc_bitmap_first(core);
-    }
-    hwloc_bitmap_free(core);
-    hwloc_bitmap_free(usable);
+    hwloc_bitmap_t set = hwloc_bitmap_alloc();
+    hwloc_bitmap_and(set, obj->cpuset, taken);
+    const int count = hwloc_bitmap_weight(set);
+    hwloc_bitmap_free(set);
     return count;
+}
+
+/* Down the tree to a hardware thread that is left, each time into the first child that has one; or, to spread, into
+ * the one of which fewest are taken. */
+static hwloc_obj_t next_pu(hwloc_obj_t obj, hwloc_const_bitmap_t left, hwloc_const_bitmap_t taken,
+                           bool spread)
+{
+    while (obj->arity) {
+        hwloc_obj_t best = NULL;
+        int fewest = INT_MAX;
+        for (unsigned i = 0; i < obj->arity; i++) {
+            hwloc_obj_t child = obj->children[i];
+            const int count = spread ? taken_below(child, taken) : 0;
+            if (hwloc_bitmap_intersects(child->cpuset, left) && count < fewest) {
+                best = child;
+                fewest = count;
+            }
+        }
+        obj = best;
+    }
+    return obj;
+}
+
+/* By policy: compact or spread. On a hybrid machine only cores of the most powerful type. A cgroup may give one hardware
+ * thread of a core, or none. */
+static void place_by_tree(struct topology *topology, bool spread, bool smt)
+{
+    hwloc_bitmap_t left = hwloc_bitmap_dup(topology->allowed), taken = hwloc_bitmap_alloc();
+    hwloc_bitmap_and(left, left, hwloc_get_root_obj(topology->hwloc)->cpuset);
+    keep_fastest_type(topology->hwloc, left);
+    while (topology->pu_count < CORES_MAX && !hwloc_bitmap_iszero(left)) {
+        hwloc_obj_t pu = next_pu(hwloc_get_root_obj(topology->hwloc), left, taken, spread);
+        /* A machine that hides its cores still shows hardware threads. */
+        hwloc_obj_t core = hwloc_get_ancestor_obj_by_type(topology->hwloc, HWLOC_OBJ_CORE, pu);
+        hwloc_bitmap_set(taken, pu->os_index);
+        hwloc_bitmap_andnot(left, left, !smt && core ? core->cpuset : pu->cpuset);
+        topology->pu[topology->pu_count++] = (int)pu->os_index;
+    }
+    hwloc_bitmap_free(left);
+    hwloc_bitmap_free(taken);
+}
+
+/* "3", "4-7", and so on behind commas, in the order given. */
+static const char *place_by_list(struct topology *topology, const char *list)
+{
+    hwloc_bitmap_t left = hwloc_bitmap_dup(topology->allowed);
+    const char *reason = NULL;
+    for (char *end = (char *)list; !reason && *list; list = end + (*end == ',')) {
+        const long first = strtol(list, &end, 10), last = *end == '-' ? strtol(end + 1, &end, 10) : first;
+        if (!isdigit((unsigned char)*list) || (*end && (*end != ',' || !end[1])) || last < first)
+            reason = "neither compact, spread nor a list of CPU numbers";
+        for (long cpu = first; !reason && cpu <= last; cpu++) {
+            if (cpu > INT_MAX || !hwloc_bitmap_isset(left, (unsigned)cpu) || topology->pu_count == CORES_MAX)
+                reason = "a CPU of the list is twice in it, or this process may not use it";
+            else
+                topology->pu[topology->pu_count++] = (int)cpu;
+            hwloc_bitmap_clr(left, (unsigned)cpu);
+        }
+    }
+    hwloc_bitmap_free(left);
+    return reason;
+}
+
+const char *topology_place(struct topology *topology, const struct placement *placement)
+{
+    const char *policy = placement->policy ? placement->policy : "compact";
+    const bool spread = !strcmp(policy, "spread");
+    topology->pu_count = 0;
+    if (!spread && strcmp(policy, "compact"))
+        return place_by_list(topology, policy);
+    place_by_tree(topology, spread, placement->smt);
+    return topology->pu_count ? NULL : "hwloc finds no core that this process may use";
+}
+
+bool topology_interleave(const struct topology *topology)
+{
+    return !hwloc_set_membind(topology->hwloc, hwloc_topology_get_allowed_nodeset(topology->hwloc),
+                              HWLOC_MEMBIND_INTERLEAVE, HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET);
 }
 
 static size_t last_level_bytes(hwloc_topology_t hwloc)
@@ -114,9 +186,8 @@ const char *topology_load(struct topology *topology)
     if (!loaded)
         return "hwloc cannot read this machine's topology";
     topology->allowed = hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology->hwloc));
-    topology->core_count = topology_cores(topology->hwloc, topology->allowed, topology->pu);
     topology->cache_bytes = last_level_bytes(topology->hwloc);
-    return topology->core_count ? NULL : "hwloc finds no core that this process may use";
+    return topology_place(topology, &(struct placement){0});
 }
 
 void topology_free(struct topology *topology)
@@ -136,7 +207,7 @@ size_t topology_cache_share(const struct topology *topology, int level, int thre
     size_t least = 0;
     for (hwloc_obj_t cache = NULL; (cache = hwloc_get_next_obj_by_type(topology->hwloc, type, cache));) {
         size_t sharers = 0;
-        for (int i = 0; i < threads && i < topology->core_count; i++)
+        for (int i = 0; i < threads && i < topology->pu_count; i++)
             sharers += hwloc_bitmap_isset(cache->cpuset, (unsigned)topology->pu[i]) != 0;
         const size_t share = sharers ? cache->attr->cache.size / sharers : 0;
         if (share && (!least || share < least))
@@ -147,14 +218,14 @@ size_t topology_cache_share(const struct topology *topology, int level, int thre
 
 int topology_default_threads(const struct topology *topology)
 {
-    double threads = fmin(topology->core_count, floor(topology->quota));
+    double threads = fmin(topology->pu_count, floor(topology->quota));
     return threads < 1 ? 1 : (int)threads;
 }
 
 bool topology_places(const struct topology *topology, char *text, size_t size)
 {
     size_t at = 0;
-    for (int i = 0; i < topology->core_count && at < size; i++)
+    for (int i = 0; i < topology->pu_count && at < size; i++)
         at += (size_t)snprintf(text + at, size - at, "%s{%d}", i ? "," : "", topology->pu[i]);
     return at < size;
 }
@@ -172,7 +243,7 @@ bool topology_pinned(const struct topology *topology, int threads)
     {
         hwloc_bitmap_t set = hwloc_bitmap_alloc();
         const int thread = omp_get_thread_num();
-        const int pu = thread < topology->core_count ? topology->pu[thread] : -1;
+        const int pu = thread < topology->pu_count ? topology->pu[thread] : -1;
         right = !hwloc_get_cpubind(topology->hwloc, set, HWLOC_CPUBIND_THREAD) &&
                 hwloc_bitmap_weight(set) == 1 && hwloc_bitmap_first(set) == pu &&
                 !hwloc_get_last_cpu_location(topology->hwloc, set, HWLOC_CPUBIND_THREAD) &&

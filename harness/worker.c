@@ -8,8 +8,10 @@
 #include "group.h"
 #include "supervise.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -150,9 +152,13 @@ int study_work(const struct study *study, const char *argument)
     struct assignment *a = &worker.assignment;
     const char *reason = NULL;
     if (!assignment_parse(a, argument) || a->thread_index >= study->thread_count ||
-        (reason = topology_load(&topology))) {
+        (reason = topology_load(&topology)) || (reason = topology_place(&topology, &study->placement))) {
         fprintf(stderr, "tripass: --worker=%s: %s; this option is for the program itself\n", argument,
                 reason ? reason : "not an assignment");
+        return 2;
+    }
+    if (study->interleave && !topology_interleave(&topology)) {
+        fprintf(stderr, "tripass: --numa=interleave: %s; try --numa=firsttouch\n", strerror(errno));
         return 2;
     }
     worker.page = mmap(NULL, sizeof *worker.page, PROT_READ | PROT_WRITE, MAP_SHARED, a->page, 0);

@@ -22,7 +22,7 @@ enum { THREADS = 4 };
 /* Thread i belongs on the i-th core; where there are fewer, they share. */
 static int core_of(const struct topology *topology, int thread)
 {
-    return topology->pu[thread % topology->core_count];
+    return topology->pu[thread % topology->pu_count];
 }
 
 static bool bound_to(int cpu)
@@ -91,7 +91,7 @@ static void pins_by_hand_are_lost_and_places_are_kept(void **state)
     struct topology topology;
     (void)state;
     assert_null(topology_load(&topology));
-    if (topology.core_count < 2) {
+    if (topology.pu_count < 2) {
         topology_free(&topology);
         skip(); /* on one core every thread is where it belongs */
     }

@@ -30,21 +30,26 @@ static hwloc_topology_t synthetic(const char *description)
     return hwloc;
 }
 
-/* Cores chosen on a described machine of which the CPUs in `allowed` may be used; "" is all. */
+/* The CPUs chosen on a described machine of which those in `allowed` may be used ("" is all), in their order. */
+static void expect_placed(const char *description, const char *allowed, struct placement placement,
+                          const char *expected)
+{
+    static struct topology topology;
+    char text[256] = "";
+    topology.hwloc = synthetic(description);
+    topology.allowed = hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology.hwloc));
+    if (*allowed)
+        hwloc_bitmap_list_sscanf(topology.allowed, allowed);
+    const char *reason = topology_place(&topology, &placement);
+    for (int i = 0; i < topology.pu_count && !reason; i++)
+        sprintf(text + strlen(text), "%s%d", i ? " " : "", topology.pu[i]);
+    assert_string_equal(reason ? reason : text, expected);
+    topology_free(&topology);
+}
+
 static void expect_cores(const char *description, const char *allowed, const char *expected)
 {
-    int pu[CORES_MAX];
-    char text[256] = "";
-    hwloc_topology_t hwloc = synthetic(description);
-    hwloc_bitmap_t set = hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(hwloc));
-    if (*allowed)
-        hwloc_bitmap_list_sscanf(set, allowed);
-    const int count = topology_cores(hwloc, set, pu);
-    for (int i = 0; i < count; i++)
-        sprintf(text + strlen(text), "%s%d", i ? " " : "", pu[i]);
-    assert_string_equal(text, expected);
-    hwloc_bitmap_free(set);
-    hwloc_topology_destroy(hwloc);
+    expect_placed(description, allowed, (struct placement){.policy = "compact"}, expected);
 }
 
 static void one_hardware_thread_a_core(void **state)
@@ -62,7 +67,7 @@ static void only_allowed_ones(void **state)
     (void)state;
     expect_cores("pack:1 core:4 pu:2", "1,4-5", "1 4"); /* of core 0 only its second thread */
     expect_cores("pack:1 core:4 pu:2", "6", "6");
-    expect_cores("pack:1 core:4 pu:1", "9", "");
+    expect_cores("pack:1 core:4 pu:1", "9", "hwloc finds no core that this process may use");
 }
 
 static void neighbors_share_caches(void **state)
@@ -71,16 +76,67 @@ static void neighbors_share_caches(void **state)
     expect_cores("pack:1 l3:2 core:2 pu:1(indexes=0,2,1,3)", "", "0 2 1 3");
 }
 
+static void spread_divides_every_team_evenly(void **state)
+{
+    const struct placement spread = {.policy = "spread"}, smt = {.policy = "spread", .smt = true};
+    (void)state;
+    expect_placed("pack:2 core:4 pu:1", "", spread, "0 4 1 5 2 6 3 7");
+    expect_placed("pack:2 l3:2 core:2 pu:1", "", spread, "0 4 2 6 1 5 3 7");
+    expect_placed("pack:2 core:2 pu:2", "", spread, "0 4 2 6");
+    expect_placed("pack:2 core:2 pu:2", "", smt, "0 4 2 6 1 5 3 7"); /* every core before a second thread */
+    expect_placed("pack:2 core:4 pu:1", "0-2,7", spread,
+                  "0 7 1 2"); /* of one package only a core is allowed */
+    expect_placed("pack:2 numa:2 core:2 pu:1(indexes=0,2,4,6,1,3,5,7)", "", spread, "0 1 4 5 2 3 6 7");
+}
+
+static void smt_takes_all_threads_of_a_core(void **state)
+{
+    const struct placement smt = {.smt = true};
+    (void)state;
+    expect_placed("pack:1 core:2 pu:2", "", smt, "0 1 2 3");
+    expect_placed("pack:2 core:2 pu:2(indexes=0,4,1,5,2,6,3,7)", "", smt, "0 4 1 5 2 6 3 7");
+    expect_placed("pack:1 core:2 pu:2", "1-2", smt, "1 2");
+}
+
+static void lists_are_taken_in_their_order(void **state)
+{
+    static const char machine[] = "pack:2 core:4 pu:1",
+                      not_a_list[] = "neither compact, spread nor a list of CPU numbers",
+                      not_ours[] = "a CPU of the list is twice in it, or this process may not use it";
+    static const struct {
+        const char *list, *expected;
+    } cases[] = {{"3", "3"},
+                 {"7,0", "7 0"},
+                 {"4-6,1", "4 5 6 1"},
+                 {"8", not_ours},
+                 {"0,1,0", not_ours},
+                 {"0-99", not_ours},
+                 {"", ""},
+                 {"6-4", not_a_list},
+                 {"1,", not_a_list},
+                 {"1,,2", not_a_list},
+                 {"-1", not_a_list},
+                 {"1-", not_a_list},
+                 {"near", not_a_list},
+                 {"1 2", not_a_list},
+                 {"99999999999999999999", not_ours}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_placed(machine, "", (struct placement){.policy = cases[i].list}, cases[i].expected);
+    expect_placed(machine, "0-3", (struct placement){.policy = "4"}, not_ours);
+}
+
 /* What each of the first `threads` cores has of the caches, in KiB. */
 static void expect_shares(const char *description, int threads, int l1, int l2, int l3)
 {
-    struct topology topology = {.hwloc = synthetic(description)};
+    static struct topology topology;
     const int expected[] = {l1, l2, l3};
-    topology.core_count =
-        topology_cores(topology.hwloc, hwloc_topology_get_allowed_cpuset(topology.hwloc), topology.pu);
+    topology.hwloc = synthetic(description);
+    topology.allowed = hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology.hwloc));
+    assert_null(topology_place(&topology, &(struct placement){0}));
     for (int level = 1; level <= 3; level++)
         assert_int_equal(topology_cache_share(&topology, level, threads), expected[level - 1] << 10);
-    hwloc_topology_destroy(topology.hwloc);
+    topology_free(&topology);
 }
 
 static void caches_are_shared_among_the_team(void **state)
@@ -96,30 +152,36 @@ static void caches_are_shared_among_the_team(void **state)
 }
 
 /* Two kinds of cores, 0-1 and 2-5, as hwloc would find them. */
-static int cores_of_hybrid(const char *first, const char *second, int pu[CORES_MAX])
+static void expect_of_hybrid(const char *first, const char *second, struct placement placement, int count,
+                             int pu)
 {
-    hwloc_topology_t hwloc = synthetic("pack:1 core:6 pu:1");
+    static struct topology topology;
+    topology.hwloc = synthetic("pack:1 core:6 pu:1");
+    topology.allowed = hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology.hwloc));
     struct hwloc_info_s slow = {(char *)"CoreType", (char *)first},
                         fast = {(char *)"CoreType", (char *)second};
     hwloc_bitmap_t set = hwloc_bitmap_alloc();
     hwloc_bitmap_set_range(set, 0, 1);
-    assert_int_equal(hwloc_cpukinds_register(hwloc, set, 0, 1, &slow, 0), 0);
+    assert_int_equal(hwloc_cpukinds_register(topology.hwloc, set, 0, 1, &slow, 0), 0);
     hwloc_bitmap_zero(set);
     hwloc_bitmap_set_range(set, 2, 5);
-    assert_int_equal(hwloc_cpukinds_register(hwloc, set, 1, 1, &fast, 0), 0);
-    const int count = topology_cores(hwloc, hwloc_topology_get_allowed_cpuset(hwloc), pu);
+    assert_int_equal(hwloc_cpukinds_register(topology.hwloc, set, 1, 1, &fast, 0), 0);
+    assert_null(topology_place(&topology, &placement));
+    assert_int_equal(topology.pu_count, count);
+    assert_int_equal(topology.pu[0], pu);
     hwloc_bitmap_free(set);
-    hwloc_topology_destroy(hwloc);
-    return count;
+    topology_free(&topology);
 }
 
 static void hybrid_machines(void **state)
 {
-    int pu[CORES_MAX];
     (void)state;
-    assert_int_equal(cores_of_hybrid("IntelAtom", "IntelCore", pu), 4);
-    assert_int_equal(pu[0], 2);
-    assert_int_equal(cores_of_hybrid("IntelCore", "IntelCore", pu), 6); /* favored cores, the same type */
+    expect_of_hybrid("IntelAtom", "IntelCore", (struct placement){0}, 4, 2);
+    expect_of_hybrid("IntelAtom", "IntelCore", (struct placement){.policy = "spread", .smt = true}, 4, 2);
+    expect_of_hybrid("IntelAtom", "IntelCore", (struct placement){.policy = "0-5"}, 6,
+                     0); /* who asks gets them */
+    expect_of_hybrid("IntelCore", "IntelCore", (struct placement){0}, 6,
+                     0); /* favored cores, the same type */
 }
 
 /* ---- cgroups ---- */
@@ -226,7 +288,7 @@ static void container(void **state)
 static void default_threads(void **state)
 {
     (void)state;
-    struct topology topology = {.core_count = 8, .quota = HUGE_VAL};
+    struct topology topology = {.pu_count = 8, .quota = HUGE_VAL};
     assert_int_equal(topology_default_threads(&topology), 8);
     topology.quota = 2.5;
     assert_int_equal(topology_default_threads(&topology), 2);
@@ -238,10 +300,35 @@ static void places(void **state)
 {
     char text[32];
     (void)state;
-    struct topology topology = {.pu = {0, 2, 13}, .core_count = 3};
+    struct topology topology = {.pu = {0, 2, 13}, .pu_count = 3};
     assert_true(topology_places(&topology, text, sizeof text));
     assert_string_equal(text, "{0},{2},{13}");
     assert_false(topology_places(&topology, text, 8));
+}
+
+/* Memory policies are of threads and are inherited: set before the team exists, it holds for all of it. */
+static void memory_is_interleaved_by_the_whole_team(void **state)
+{
+    struct topology topology;
+    int interleaved = 0;
+    (void)state;
+    assert_null(topology_load(&topology));
+    if (!topology_interleave(&topology)) {
+        topology_free(&topology);
+        skip(); /* the kernel has no NUMA, or a container forbids it */
+    }
+#pragma omp parallel num_threads(3) reduction(+ : interleaved)
+    {
+        hwloc_bitmap_t nodes = hwloc_bitmap_alloc();
+        hwloc_membind_policy_t policy;
+        interleaved = !hwloc_get_membind(topology.hwloc, nodes, &policy,
+                                         HWLOC_MEMBIND_THREAD | HWLOC_MEMBIND_BYNODESET) &&
+                      policy == HWLOC_MEMBIND_INTERLEAVE &&
+                      hwloc_bitmap_isequal(nodes, hwloc_topology_get_allowed_nodeset(topology.hwloc));
+        hwloc_bitmap_free(nodes);
+    }
+    topology_free(&topology);
+    assert_int_equal(interleaved, 3);
 }
 
 static void this_machine(void **state)
@@ -249,9 +336,9 @@ static void this_machine(void **state)
     struct topology topology;
     (void)state;
     assert_null(topology_load(&topology));
-    assert_true(topology.core_count >= 1 && topology.cache_bytes > 0);
+    assert_true(topology.pu_count >= 1 && topology.cache_bytes > 0);
     assert_true(topology_default_threads(&topology) >= 1);
-    for (int i = 0; i < topology.core_count; i++)
+    for (int i = 0; i < topology.pu_count; i++)
         assert_true(hwloc_bitmap_isset(topology.allowed, (unsigned)topology.pu[i]));
     topology_free(&topology);
 }
@@ -263,6 +350,10 @@ int main(void)
         cmocka_unit_test(one_hardware_thread_a_core),
         cmocka_unit_test(only_allowed_ones),
         cmocka_unit_test(neighbors_share_caches),
+        cmocka_unit_test(spread_divides_every_team_evenly),
+        cmocka_unit_test(smt_takes_all_threads_of_a_core),
+        cmocka_unit_test(lists_are_taken_in_their_order),
+        cmocka_unit_test(memory_is_interleaved_by_the_whole_team),
         cmocka_unit_test(caches_are_shared_among_the_team),
         cmocka_unit_test(hybrid_machines),
         FAKE(no_cgroups_no_limits),
