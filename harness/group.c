@@ -26,7 +26,7 @@ struct candidate {
 
 static size_t sets_bytes(const struct group *group)
 {
-    return group->study->cache == CACHE_COLD ? 2 * group->topology->cache_bytes : 0;
+    return group->study->cache == CACHE_COLD ? COLD_CACHES * group->topology->cache_bytes : 0;
 }
 
 static struct data data_of(const struct group *group)
@@ -209,6 +209,7 @@ static void emit(struct group *group, struct candidate *candidate, bool pinned)
     const struct runner *runner = &candidate->runner;
     struct point *point = &candidate->point;
     point->pinned = pinned;
+    point->sets = runner->sets;
     point->import_s = isfinite(runner->import_s) ? runner->import_s : (double)NAN;
     point->export_s = isfinite(runner->export_s) ? runner->export_s : (double)NAN;
     group->s_per_flop[runner->index] = (point->time.n ? point->time.min : runner->last_s) / point->flop;

@@ -256,9 +256,10 @@ static json_t *study_json(const struct machine *machine)
         json_array_append_new(arguments, json_string(machine->argv[i]));
     for (int i = 0; i < study->thread_count; i++)
         json_array_append_new(threads, json_integer(study->threads[i]));
-    return json_pack("{s:o, s:s, s:s, s:s, s:s, s:b, s:s, s:o, s:i, s:i, s:i, s:f, s:f, s:f, s:I}",
+    return json_pack("{s:o, s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:o, s:i, s:i, s:i, s:f, s:f, s:f, s:I}",
                      "command_line", arguments, "seed", seed, "isa", isa_name(study->isa), "cache",
-                     study->cache == CACHE_COLD ? "cold" : "warm", "policy",
+                     study->cache == CACHE_COLD ? "cold" : "warm", "cold_sets_bytes",
+                     (json_int_t)(COLD_CACHES * machine->topology->cache_bytes), "policy",
                      study->placement.policy ? study->placement.policy : "compact", "smt",
                      study->placement.smt, "numa", study->interleave ? "interleave" : "firsttouch", "threads",
                      threads, "repetitions", study->repetitions, "samples", study->samples, "retry_noisy",

@@ -57,6 +57,7 @@ static const struct column point_columns[] = {
     POINT("cache", NAME, cache),
     POINT("bias", INT, bias),
     POINT("act", NAME, act),
+    POINT("cache_sets", INT, sets),
     POINT("policy", NAME, policy),
     POINT("smt", INT, smt),
     POINT("numa", NAME, numa),

@@ -20,6 +20,7 @@ struct point {
     int mult, bias;
     struct conv_problem shape;
     int threads, rep, smt;
+    int sets; /* of tensors that runs rotate through; 1 with warm caches, 0 if nothing ran */
     double err_reference,
         err_onednn;   /* largest |error| / sum |a*b| against the reference and against oneDNN */
     double tolerance; /* what err_reference may be */

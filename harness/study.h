@@ -24,7 +24,9 @@ struct layer {
     int multiplicity; /* >= 1 */
 };
 
+/* cold: runs rotate through sets of tensors that hold COLD_CACHES times the last-level cache together */
 enum cache_protocol { CACHE_WARM, CACHE_COLD };
+enum { COLD_CACHES = 2 };
 
 struct study {
     struct layer *layers;

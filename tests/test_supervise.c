@@ -251,7 +251,7 @@ static int run(const char *name)
 
 struct row {
     char *impl, *pass, *name, *threads, *rep, *status, *reason, *n, *t_median_s, *t_sgd_s, *pinned, *flags,
-        *attempt;
+        *attempt, *cache_sets, *native_bytes;
 };
 
 static char *file_text(const char *name)
@@ -308,7 +308,9 @@ static int read_rows(struct row *rows, int most)
                           {"t_sgd_s", &rows[count].t_sgd_s},
                           {"pinned", &rows[count].pinned},
                           {"flags", &rows[count].flags},
-                          {"attempt", &rows[count].attempt}};
+                          {"attempt", &rows[count].attempt},
+                          {"cache_sets", &rows[count].cache_sets},
+                          {"native_bytes", &rows[count].native_bytes}};
             for (size_t w = 0; w < sizeof wanted / sizeof *wanted; w++)
                 if (!strcmp(columns[i], wanted[w].name))
                     *wanted[w].to = value;
@@ -486,8 +488,17 @@ static void all_ok(const char *name)
 
 static void cold_caches(void **state)
 {
+    struct row rows[6];
     (void)state;
     all_ok("cold");
+    json_t *machine = json_loads(file_text("machine.json"), 0, NULL);
+    const double bytes =
+        (double)json_integer_value(json_object_get(json_object_get(machine, "study"), "cold_sets_bytes"));
+    json_decref(machine);
+    assert_true(bytes > 0);
+    read_rows(rows, 6);
+    for (int i = 0; i < 6; i++) /* each tensor is padded by less than three lines */
+        assert_true(atof(rows[i].cache_sets) * (atof(rows[i].native_bytes) + 3 * 3 * 64) > bytes);
 }
 
 static void one_at_a_time_where_memory_is_short(void **state)

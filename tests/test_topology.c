@@ -141,12 +141,12 @@ static void expect_shares(const char *description, int threads, int l1, int l2, 
 
 static void caches_are_shared_among_the_team(void **state)
 {
-    static const char desktop[] = "pack:1 l3:1(size=32MB) core:4 l2:1(size=512kB) l1:1(size=32kB) pu:2";
+    static const char desktop[] = "pack:1 l3:1(size=33554432) core:4 l2:1(size=524288) l1:1(size=32768) pu:2";
     (void)state;
     expect_shares(desktop, 1, 32, 512, 32 << 10);
     expect_shares(desktop, 4, 32, 512, 8 << 10);
-    expect_shares("pack:2 l3:2(size=16MB) l2:2(size=2MB) core:2 pu:1", 2, 0, 1 << 10, 8 << 10);
-    expect_shares("pack:2 l3:2(size=16MB) l2:2(size=2MB) core:2 pu:1", 5, 0, 1 << 10,
+    expect_shares("pack:2 l3:2(size=16777216) l2:2(size=2097152) core:2 pu:1", 2, 0, 1 << 10, 8 << 10);
+    expect_shares("pack:2 l3:2(size=16777216) l2:2(size=2097152) core:2 pu:1", 5, 0, 1 << 10,
                   4 << 10); /* the worst of two */
     expect_shares("pack:1 core:4 pu:1", 4, 0, 0, 0);
 }
