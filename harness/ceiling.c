@@ -43,7 +43,7 @@ struct probe {
     enum traffic traffic;
     int threads;
     float *data;
-    size_t slice; /* floats of a thread */
+    size_t slice; /* floats of a thread, whole lines */
     size_t bytes; /* of a thread's arrays together */
 };
 
@@ -109,7 +109,7 @@ void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology
     choose_working_sets(ceiling, topology);
     struct buffer buffer;
     struct probe probe = {.threads = threads,
-                          .slice = ceiling->working_set[LEVEL_DRAM] / sizeof(float) +
+                          .slice = (ceiling->working_set[LEVEL_DRAM] / sizeof(float) | 15) + 1 +
                                    TRAFFIC_ARRAYS * (STAGGER + TRAFFIC_BLOCK)};
     const bool got = buffer_alloc(&buffer, probe.slice * sizeof(float) * (size_t)threads, 0, 0, threads);
     probe.data = buffer.data;

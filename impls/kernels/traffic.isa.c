@@ -13,28 +13,31 @@ typedef uint32_t words __attribute__((vector_size(VLEN * sizeof(float)), aligned
 
 uint32_t ISA_NAME(traffic_load)(float *const array[TRAFFIC_ARRAYS], size_t n, long passes)
 {
+    const float *a = array[0];
     words chain[CHAINS] = {{0}};
     uint32_t sum = 0;
     for (long pass = 0; pass < passes; pass++)
         for (size_t i = 0; i < n; i += VECTORS * VLEN) {
 #pragma GCC unroll 8
             for (int v = 0; v < VECTORS; v++)
-                chain[v % CHAINS] += *(const words *)(array[0] + i + v * VLEN);
+                chain[v % CHAINS] += *(const words *)(a + i + v * VLEN);
             BARRIER;
         }
-    for (int v = 0; v < CHAINS; v++)
-        for (int lane = 0; lane < VLEN; lane++)
-            sum += chain[v][lane];
+    const words all = chain[0] + chain[1] + chain[2] + chain[3];
+    for (int lane = 0; lane < VLEN; lane++)
+        sum += all[lane];
     return sum;
 }
 
 uint32_t ISA_NAME(traffic_copy)(float *const array[TRAFFIC_ARRAYS], size_t n, long passes)
 {
+    const float *a = array[0];
+    float *b = array[1];
     for (long pass = 0; pass < passes; pass++)
         for (size_t i = 0; i < n; i += VECTORS * VLEN) {
 #pragma GCC unroll 8
             for (int v = 0; v < VECTORS; v++)
-                vec_store(array[1] + i + v * VLEN, vec_load(array[0] + i + v * VLEN));
+                vec_store(b + i + v * VLEN, vec_load(a + i + v * VLEN));
             BARRIER;
         }
     return 0;
@@ -43,12 +46,13 @@ uint32_t ISA_NAME(traffic_copy)(float *const array[TRAFFIC_ARRAYS], size_t n, lo
 uint32_t ISA_NAME(traffic_triad)(float *const array[TRAFFIC_ARRAYS], size_t n, long passes)
 {
     const vec three = vec_all(3);
+    const float *a = array[0], *b = array[1];
+    float *c = array[2];
     for (long pass = 0; pass < passes; pass++)
         for (size_t i = 0; i < n; i += VECTORS * VLEN) {
 #pragma GCC unroll 8
             for (int v = 0; v < VECTORS; v++)
-                vec_store(array[2] + i + v * VLEN,
-                          vec_load(array[0] + i + v * VLEN) + three * vec_load(array[1] + i + v * VLEN));
+                vec_store(c + i + v * VLEN, vec_load(a + i + v * VLEN) + three * vec_load(b + i + v * VLEN));
             BARRIER;
         }
     return 0;
