@@ -145,7 +145,7 @@ static const struct {
 /* In formulas: words stay words, and wide gaps stay gaps. Returns the bytes it took. */
 static size_t latex_words(FILE *file, const char *text)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz", gap[] = "   ";
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz", gap[] = "  ";
     const size_t length = strspn(text, letters);
     if (!strncmp(text, gap, strlen(gap))) {
         fputs("\\quad ", file);

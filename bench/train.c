@@ -116,7 +116,7 @@ static void network_open(struct network *network, const struct options *options,
                      set->classes, options->train.activation, &choice, options->study.seed,
                      options->study.threads[0], replaced_tell);
     if (reason)
-        usage_error("train: %s", reason);
+        usage_error("train: %s; try other images or a smaller --mb", reason);
     nn_choice_free(&choice);
 }
 
@@ -137,7 +137,7 @@ int command_train(struct options *options, int argc, char **argv)
     network_open(&network, options, &train);
     FILE *csv = options->train.out ? fopen(options->train.out, "w") : NULL;
     if (options->train.out && !csv)
-        usage_error("train: %s: %s", options->train.out, strerror(errno));
+        usage_error("train: %s: %s; try another file with -o", options->train.out, strerror(errno));
     if (csv)
         fputs("impl,epoch,loss,train_accuracy,test_accuracy,t_epoch_s,t_fwd_s,t_bwd_s,t_upd_s\n", csv);
     int *order = order_make(train.count), *in_order = order_make(test.count);
@@ -157,7 +157,7 @@ int command_train(struct options *options, int argc, char **argv)
                         &epoch);
     }
     if (csv && (ferror(csv) || fclose(csv)))
-        usage_error("train: %s: cannot be written whole; is the disk full?", options->train.out);
+        usage_error("train: %s: cannot be written whole; try a disk with room", options->train.out);
     free(order);
     free(in_order);
     free(label);

@@ -63,7 +63,8 @@ static bool best_read(struct nn_choice *choice, const char *path, char *why, siz
     struct csv_row row = {0};
     FILE *file = fopen(path, "r");
     if (!file) {
-        snprintf(why, why_size, "%s: %s", path, strerror(errno));
+        snprintf(why, why_size, "best:%s: %s; try a points.csv that tripass run has written", path,
+                 strerror(errno));
         return false;
     }
     int column[SIZES + 4], columns = 0;
@@ -78,7 +79,7 @@ static bool best_read(struct nn_choice *choice, const char *path, char *why, siz
     struct nn_best best;
     bool good = columns == SIZES + 4;
     if (!good)
-        snprintf(why, why_size, "%s: not a points.csv", path);
+        snprintf(why, why_size, "best:%s: not a points.csv; try one that tripass run has written", path);
     while (good && csv_read(file, &row))
         if (row.fields == fields && row_read(&row, column, &best))
             good = best_keep(choice, &best);
@@ -91,7 +92,7 @@ static const struct conv_impl *impl_named(const char *name, char *why, size_t wh
 {
     const struct conv_impl *impl = conv_impl_find(name);
     if (!impl)
-        snprintf(why, why_size, "%s: no such implementation; see `tripass list`", name);
+        snprintf(why, why_size, "%s: no such implementation; try tripass list", name);
     return impl;
 }
 
@@ -110,7 +111,7 @@ static bool passes_parse(struct nn_choice *choice, char *text, char *why, size_t
             }
         }
         if (output == CONV_TENSORS) {
-            snprintf(why, why_size, "%s: not PASS:NAME with a pass of fwd, bwd, upd", item);
+            snprintf(why, why_size, "%s: not PASS:NAME; try fwd:direct,bwd:im2col", item);
             return false;
         }
     }

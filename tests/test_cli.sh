@@ -125,6 +125,56 @@ bad 'no such option of run' run "$problem" -x
 bad 'no such option of check' check "$problem" --samples=3
 bad 'no such option of list' list --threads=1
 bad 'takes no problem' info "$problem"
+bad '0 problems given' explain
+bad '2 problems given' explain "$problem" mb1ic1ih3oc1kh3
+bad 'times the 128' explain mb1ic1ih12oc1kh3ph1
+bad 'without g2' explain g2ic2ih3oc2kh3
+bad 'no such format' explain --format=pdf mb1ic1ih3oc1kh3
+bad '13.4 times' gradcheck mb8ic64ih64oc64kh1
+bad 'not smooth' gradcheck --act=relu "$problem"
+bad 'no such activation' gradcheck --act=swish "$problem"
+bad 'no data given' train
+bad 'takes no problem' train --data="$dir" "$problem"
+bad 'No such file' train --data="$dir"
+bad 'no such activation' run --act=swish "$problem"
+
+# Data that are no IDX, cut short, or do not belong together.
+bytes() { # NUMBER...
+    for number in "$@"; do printf '%b' "\\0$(printf %o "$number")"; done
+}
+idx_labels() { # N: labels 0, 1, 0, 1 ...
+    bytes 0 0 8 1 0 0 0 "$1"
+    for i in $(seq "$1"); do bytes $((i % 2)); done
+}
+idx_images() { # N: black images of 4 x 4
+    bytes 0 0 8 3 0 0 0 "$1" 0 0 0 4 0 0 0 4
+    head -c $((16 * $1)) /dev/zero
+}
+data() { # what training gets for its images, and for its labels
+    mkdir -p "$dir/data"
+    $1 >"$dir/data/train-images.idx"
+    $2 >"$dir/data/train-labels.idx"
+    idx_images 2 >"$dir/data/test-images.idx"
+    idx_labels 2 >"$dir/data/test-labels.idx"
+}
+data 'echo words' 'idx_labels 4'
+bad 'train-images.idx: not an IDX file' train --data="$dir/data"
+data 'idx_images 4' 'idx_labels 3'
+bad '3 labels for 4 images' train --data="$dir/data"
+data 'idx_labels 20' 'idx_labels 4'
+bad 'not a list of images' train --data="$dir/data"
+data 'idx_images 4' 'idx_images 4'
+bad 'not a list of labels' train --data="$dir/data"
+data 'idx_images 4' 'idx_labels 4'
+head -c 40 "$dir/data/train-images.idx" >"$dir/cut" && mv "$dir/cut" "$dir/data/train-images.idx"
+bad 'train-images.idx: truncated' train --data="$dir/data"
+data 'idx_images 4' 'idx_labels 4'
+bad 'a batch of 5' train --data="$dir/data" --mb=5
+bad 'no such implementation' train --data="$dir/data" --mb=2 --impl=fwd:direct,bwd:nobody
+bad 'not PASS:NAME' train --data="$dir/data" --mb=2 --impl=all:direct
+bad 'not a points.csv' train --data="$dir/data" --mb=2 --impl=best:"$dir/data/test-labels.idx"
+bad 'another file' train --data="$dir/data" --mb=2 -o "$dir/none/curve.csv"
+
 "$tripass" list >/dev/full 2>"$dir/err"
 [ $? -eq 2 ] || fail "a full stdout is not status 2"
 TRIPASS_SHAPES=$dir/none "$tripass" list --shapes >/dev/null 2>"$dir/err"
@@ -136,12 +186,14 @@ printf 'ic16ih14oc16kh1n"second*2"\r\n' >"$dir/more.txt"
 good '^tripass [0-9]' --version
 good '^Usage: tripass COMMAND' help
 good '^Usage: tripass COMMAND' --help
-for command in run check list info; do
+for command in run check list info explain gradcheck train; do
     good "^Usage: tripass $command" help $command
     good "^Usage: tripass $command" $command --help
 done
 good '^reference .* fwd,bwd,upd ' list
 good '^  reference  *bwd  yes' list "$problem"
+good ',1,relu,OK,' check --bias --act=relu --impl=direct,onednn "$problem"
+good 'epoch  1 ' train --data="$dir/data" --mb=2 --epochs=1
 good '^allowed CPUs' info --threads=1
 
 rows 3 "$problem"
