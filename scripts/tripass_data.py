@@ -5,11 +5,11 @@ A study is a directory that holds a points.csv (one row a point) and a samples.c
 SPDX-License-Identifier: Apache-2.0"""
 
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 PASSES = ["fwd", "bwd", "upd"]
 SIZES = ["g", "mb", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", "ph", "pw", "dh", "dw"]
@@ -18,8 +18,7 @@ GROUP = SETTING + ["problem", "pass"]  # what was measured interleaved
 NUMBERS = SIZES + ["mult", "threads", "rep", "n", "t_min_s", "t_median_s", "t_lo_s", "t_hi_s", "gflops", "pct_peak"]
 TEXTS = ["impl", "family", "pass", "problem", "name", "isa", "cache", "status"]
 BASELINE = ["onednn", "onednn-plain"]
-REPLICATES = 1000  # bootstrap; the ends of a 95 % interval are then its 25th and 976th values
-FEWEST_CALLS = 6  # with fewer even the whole range covers a median with less than 95 %
+CONTROL = ":aa"  # tripass run --aa measures NAME a second time, as NAME:aa
 
 
 class DataError(Exception):
@@ -74,8 +73,12 @@ def read_points(directories):
 
 
 def summarize(points):
-    """One row a measured (setting, problem, pass, impl): its OK repetitions together. The time is the median of
-    the repetitions' medians; the interval reaches from the lowest end of theirs to the highest."""
+    """One row a measured (setting, problem, pass, impl), A/A controls left out: its OK repetitions together. The time
+    is the median of the repetitions' medians; the interval reaches from the lowest end of theirs to the highest."""
+    return _summarize(points[~points["impl"].str.endswith(CONTROL)])
+
+
+def _summarize(points):
     good = points[(points["status"] == "OK") & points["t_median_s"].notna()]
     if good.empty:
         raise DataError("no point has status OK with a time; nothing to show")
@@ -95,49 +98,80 @@ def ceiling(rows):
 
 
 def replicates(summary):
-    """{group: table} of bootstrapped median times: a row a replicate, a column an implementation.
+    """{group: table} of times: a row a worker process, a column an implementation.
 
-    A replicate draws repetitions (worker processes), then rounds within each; a round is drawn with all its
-    implementations, so that what disturbed them together cancels in their ratio. Where a study has no samples,
-    the one row is the medians themselves."""
+    The samples of one process share its memory and its minute, so they say little about the next process: it is the
+    unit, and gives one time an implementation. Of its rounds, what disturbed all implementations together is taken out
+    first, so that it cancels in a ratio. Where a study has no samples, the one row is the medians themselves."""
     tables = {}
-    random = np.random.default_rng(1)
     for study, rows in summary.groupby("study", sort=False):
         path = Path(study) / "samples.csv"
-        samples = None
+        samples = {}
         if path.exists():
             samples = _read_csv(path, ["threads", "rep", "round", "t_s"], ["impl", "pass", "problem"])
             samples = dict(list(samples.groupby(["threads", "problem", "pass"])))
         for group, points in rows.groupby(GROUP, sort=False):
             _, threads, _, _, problem, output = group
             times = points.set_index("impl")["t_median_s"].to_frame().T
-            if samples and (threads, problem, output) in samples:
-                times = _bootstrap(samples[threads, problem, output], list(times.columns), random)
+            if (threads, problem, output) in samples:
+                times = _process_times(samples[threads, problem, output])[list(times.columns)]
             tables[group] = times
     return tables
 
 
-def _bootstrap(samples, impls, random):
-    rounds = samples.pivot_table(index=["rep", "round"], columns="impl", values="t_s", aggfunc="first")
-    reps = [table.to_numpy() for _, table in rounds.reindex(columns=impls).groupby(level="rep")]
-    counts = np.array([len(rep) for rep in reps])
-    cube = np.full((len(reps), counts.max() + 1, len(impls)), np.nan)  # last round: none, for a short repetition
-    for index, rep in enumerate(reps):
-        cube[index, :len(rep)] = rep
-    rep = random.integers(len(reps), size=(REPLICATES, len(reps), 1))
-    drawn = (random.random((REPLICATES, len(reps), counts.max())) * counts[rep]).astype(int)
-    drawn = np.where(np.arange(counts.max()) < counts[rep], drawn, -1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a draw may hold no call of an implementation
-        return pd.DataFrame(np.nanmedian(np.nanmedian(cube[rep, drawn], axis=2), axis=1), columns=impls)
+def _process_times(samples):
+    logs = np.log(samples.pivot_table(index=["rep", "round"], columns="impl", values="t_s", aggfunc="first"))
+    shift = (logs - logs.groupby("rep").transform("median")).median(axis=1)  # of a round: that of all who ran in it
+    return np.exp(logs.sub(shift, axis=0).groupby("rep").median())
 
 
-def interval(values, calls):
-    """95 % percentile interval of bootstrapped values, behind which stand at the least `calls` timed calls an
-    implementation. (nan, nan) where there is none: without samples, or below 6 calls, as for a median."""
-    if len(values) < 2 or calls < FEWEST_CALLS:
-        return np.nan, np.nan
-    return tuple(np.nanpercentile(values, [2.5, 97.5]))
+def estimate(ratios):
+    """What a ratio is worth, given each process's: (geometric mean, low, high). The 95 % interval is Student's, of the
+    logarithms: of three values no rank interval holds the median with more than 75 %. Without a second process there
+    is none: (ratio, nan, nan)."""
+    logs = np.log(np.asarray(ratios, dtype=float))
+    logs = logs[np.isfinite(logs)]
+    if len(logs) < 2:
+        return (np.exp(logs[0]) if len(logs) else np.nan), np.nan, np.nan
+    half = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+    return tuple(np.exp(logs.mean() + np.array([0, -half, half])))
+
+
+def controls(points):
+    """The A/A controls: a row a problem, pass and implementation that was measured twice, with the ratio of its two
+    times, whose truth is 1, and whether the interval calls a difference all the same."""
+    doubled = {impl.removesuffix(CONTROL) for impl in points["impl"] if impl.endswith(CONTROL)}
+    rows = points[points["impl"].str.removesuffix(CONTROL).isin(doubled)]
+    found = []
+    if len(rows) and (rows["status"] == "OK").any():
+        for group, times in replicates(_summarize(rows)).items():
+            for impl in sorted(impl for impl in doubled if {impl, impl + CONTROL} <= set(times)):
+                ratio, low, high = estimate(times[impl + CONTROL] / times[impl])
+                found.append(dict(zip(GROUP, group), impl=impl, ratio=ratio, lo=low, hi=high,
+                                  called=not (low <= 1 <= high) and not np.isnan(low)))
+    return pd.DataFrame(found, columns=GROUP + ["impl", "ratio", "lo", "hi", "called"])
+
+
+def noise_floor(controls):
+    """{setting: floor >= 1}: 95 % of the A/A ratios are nearer to 1 than floor (of fewer than 20: all). A difference
+    below it is no win, whatever its interval says. A setting without controls is not in it."""
+    away = np.exp(np.log(controls["ratio"].astype(float)).abs())
+    return away.groupby([controls[column] for column in SETTING]).quantile(0.95, interpolation="higher").to_dict()
+
+
+def is_win(ratio, low, floor=1.0):
+    """Whether a ratio is above 1 beyond its interval and beyond the noise floor. NaN is not."""
+    return bool(low > 1 and ratio > floor)
+
+
+def floor_text(controls, setting):
+    """One line for below a table."""
+    rows = controls[(controls[SETTING] == setting).all(axis=1)]
+    if rows.empty:
+        return "No A/A control was measured (tripass run --aa), so the noise floor is not known."
+    floor = noise_floor(rows)[setting]
+    return (f"A/A control: {len(rows)} points measured twice, {rows['called'].sum()} called different by their interval; "
+            f"noise floor {100 * (floor - 1):.1f} %: no smaller difference counts.")
 
 
 def size_label(row):

@@ -3,8 +3,8 @@
 than the best of oneDNN's. Two tables: without and with onednn-winograd. Then the geometric mean over the distinct
 layers, and the ratio of total times, each layer counted as often as its network has it.
 
-In brackets the 95 % bootstrap interval. Rounds are drawn with all their implementations (paired), and the best are
-chosen again in each replicate, so that the choice is part of the uncertainty.
+In brackets the 95 % interval over the worker processes: each gives one ratio, in which the best are chosen again, so
+that the choice is part of the uncertainty.
 SPDX-License-Identifier: Apache-2.0"""
 
 import argparse
@@ -21,7 +21,7 @@ COLUMNS = data.SETTING + ["mb", "against", "layer", "mult", "pass", "ours", "the
 
 
 def compare(summary, tables, against):
-    """One row a layer and pass; ratio is NaN where a side has no time. drawn_*: replicates of the two times."""
+    """One row a layer and pass; ratio is NaN where a side has no time. drawn_*: the two times in each process."""
     rows = []
     for group, points in summary.groupby(data.GROUP, sort=False):
         layer = points.iloc[0]
@@ -30,21 +30,17 @@ def compare(summary, tables, against):
         ours = points[~points["family"].isin(["onednn", "reference"])]
         theirs = points[points["impl"].isin(TABLES[against])]
         if len(ours) and len(theirs):
-            row["calls"] = np.inf
             for side, rivals in (("ours", ours), ("theirs", theirs)):
                 best = rivals.loc[rivals["t_median_s"].idxmin()]
                 row |= {side: best["impl"], f"t_{side}_s": best["t_median_s"],
-                        f"drawn_{side}": tables[group][list(rivals["impl"])].min(axis=1).to_numpy(),
-                        "calls": min(row["calls"], best["n"])}
-            row |= with_interval(row["t_theirs_s"] / row["t_ours_s"], row["drawn_theirs"] / row["drawn_ours"],
-                                 row["calls"])
+                        f"drawn_{side}": tables[group][list(rivals["impl"])].min(axis=1)}
+            row |= with_interval(row["drawn_theirs"] / row["drawn_ours"])
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def with_interval(ratio, drawn, calls):
-    low, high = data.interval(drawn, calls)
-    return {"ratio": ratio, "lo": low, "hi": high}
+def with_interval(ratios):
+    return dict(zip(("ratio", "lo", "hi"), data.estimate(ratios)))
 
 
 def summaries(compared):
@@ -55,10 +51,10 @@ def summaries(compared):
     count = f"{len(both)} of {len(compared)} layers"
     common = dict(both.iloc[0][data.SETTING + ["mb", "against", "pass"]])
     logs = [np.log(row.drawn_theirs / row.drawn_ours) for row in both.itertuples()]
-    mean = with_interval(np.exp(np.log(both["ratio"]).mean()), np.exp(sum(logs) / len(logs)), both["calls"].min())
+    mean = with_interval(np.exp(sum(logs) / len(logs)))
     ours, theirs = ((both["mult"] * both[f"t_{side}_s"]).sum() for side in ("ours", "theirs"))
     drawn = [sum(both["mult"] * both[f"drawn_{side}"]) for side in ("ours", "theirs")]
-    total = with_interval(theirs / ours, drawn[1] / drawn[0], both["calls"].min())
+    total = with_interval(drawn[1] / drawn[0])
     return [common | mean | {"layer": f"geometric mean, {count}"},
             common | total | {"layer": f"total time x mult, {count}", "mult": both["mult"].sum(), "t_ours_s": ours,
                               "t_theirs_s": theirs}]
@@ -97,8 +93,9 @@ def main():
     parser.add_argument("directory", nargs="+", help="what tripass run -o was given, or a directory above it")
     parser.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
     options = parser.parse_args()
-    summary = data.summarize(data.read_points(options.directory))
-    tables = data.replicates(summary)
+    points = data.read_points(options.directory)
+    summary, controls = data.summarize(points), data.controls(points)
+    tables, floors = data.replicates(summary), data.noise_floor(controls)
     compared = pd.concat([compare(summary, tables, against) for against in TABLES], ignore_index=True)
     if compared["ratio"].isna().all():
         raise data.DataError("nothing to compare: no layer has both an implementation of ours and one of oneDNN")
@@ -110,11 +107,15 @@ def main():
     if options.format == "csv":
         pd.concat([rows for _, _, rows in everything])[COLUMNS].to_csv(sys.stdout, index=False, float_format="%.9g")
         return
-    for (study, threads, isa, cache, mb, against), layers, rows in everything:
-        slower = (layers["hi"].fillna(layers["ratio"]) < 1).sum()
+    for (*setting, mb, against), layers, rows in everything:
+        study, threads, isa, cache = setting = tuple(setting)
+        floor = floors.get(setting, 1)
+        slower = sum(data.is_win(1 / row.ratio, 1 / row.hi, floor) for row in layers.itertuples())
+        faster = sum(data.is_win(row.ratio, row.lo, floor) for row in layers.itertuples())
         print(f"{study}: mb {mb:.0f}, {threads:.0f} threads, {isa}, {cache} caches: times faster than {against}\n")
         print_table(as_table(rows), options.format == "markdown")
-        print(f"\nSlower than {against} beyond the interval: {slower} of {layers['ratio'].notna().sum()}.\n")
+        print(f"\nOf {layers['ratio'].notna().sum()}, faster than {against} beyond interval and noise floor: {faster};"
+              f" slower: {slower}.\n{data.floor_text(controls, setting)}\n")
 
 
 if __name__ == "__main__":

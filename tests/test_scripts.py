@@ -42,6 +42,11 @@ def failed(impl, status, **changes):
     return point(impl, 1, **changes) | {"status": status} | empty
 
 
+def processes(*rows):
+    """The same from three worker processes."""
+    return [row | {"rep": rep} for rep in range(3) for row in rows]
+
+
 def write_csv(path, rows):
     with open(path, "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -118,47 +123,52 @@ class Ratios(Case):
         return versus.compare(summary, data.replicates(summary), against)
 
     def test_noise_common_to_a_round_cancels(self):
-        self.write([point("direct", 1), point("onednn", 2)], noise=lambda index: 1 + index)
+        self.write(processes(point("direct", 1), point("onednn", 2)), noise=lambda index: 1 + index)
         row = self.compared().iloc[0]
-        self.assertEqual((row["ratio"], row["lo"], row["hi"]), (2, 2, 2))
+        np.testing.assert_allclose((row["ratio"], row["lo"], row["hi"]), 2)
 
-    def test_interval_of_a_time_covers_the_order_statistics(self):
-        self.write([point("direct", 1)], noise=lambda index: 1 + index)
-        (times,) = data.replicates(self.summary()).values()
-        low, high = data.interval(times["direct"], ROUNDS)
-        self.assertEqual(len(times), data.REPLICATES)
-        self.assertTrue(2 <= low < 6 < high <= 10, (low, high))
-
-    def test_without_samples_there_is_no_interval(self):
-        self.write([point("direct", 1), point("onednn", 2)])
+    def test_a_process_gives_one_ratio_however_many_samples_it_has(self):
+        seconds = (1, 1.1, 1.2)
+        self.write([point("direct", s, rep=rep) for rep, s in enumerate(seconds)] + processes(point("onednn", 2)),
+                   noise=lambda index: 1 + index % 2)
         row = self.compared().iloc[0]
-        self.assertEqual(row["ratio"], 2)
-        self.assertTrue(np.isnan(row["lo"]) and np.isnan(row["hi"]))
+        logs = np.log(2 / np.array(seconds))
+        half = 4.302653 * logs.std(ddof=1) / 3**0.5  # Student's t, 2 degrees of freedom
+        np.testing.assert_allclose(np.log([row["ratio"], row["lo"], row["hi"]]), logs.mean() + np.array([0, -half, half]))
 
-    def test_below_six_calls_there_is_no_interval(self):
-        for calls in (5, 6):
-            self.write([point("direct", 1, n=calls), point("onednn", 2)], noise=lambda index: 1)
-            self.assertEqual(np.isnan(self.compared().iloc[0]["lo"]), calls < 6)
+    def test_without_samples_or_a_second_process_there_is_no_interval(self):
+        for noise in (None, lambda index: 1):
+            self.write([point("direct", 1), point("onednn", 2)], noise)
+            row = self.compared().iloc[0]
+            self.assertAlmostEqual(row["ratio"], 2)
+            self.assertTrue(np.isnan(row["lo"]) and np.isnan(row["hi"]))
 
-    def test_an_implementation_with_fewer_rounds_is_still_drawn(self):
-        self.write([point("direct", 1), point("onednn", 2)], noise=lambda index: 1)
+    def test_intervals_call_a_difference_in_5_percent_of_equal_pairs(self):
+        random = np.random.default_rng(1)
+        for draw in (random.standard_normal, lambda size: random.standard_t(3, size)):  # well-behaved and heavy tails
+            called = [not low <= 1 <= high for _, low, high in
+                      (data.estimate(np.exp(0.01 * draw(3))) for _ in range(4000))]
+            self.assertLess(np.mean(called), 0.06)
+
+    def test_an_implementation_with_fewer_rounds_still_counts(self):
+        self.write(processes(point("direct", 1), point("onednn", 2)), noise=lambda index: 1 + index)
         file = self.study / "samples.csv"
         lines = file.read_text().splitlines()
         file.write_text("\n".join(line for line in lines if not (line.startswith("onednn") and "10,0" in line)) + "\n")
-        self.assertEqual(self.compared().iloc[0]["lo"], 2)
+        self.assertAlmostEqual(self.compared().iloc[0]["lo"], 2)
 
     def test_the_best_of_each_side_is_compared(self):
         self.write([point("direct", 4), point("winograd-f4", 1), point("reference", 0.1), point("onednn", 3),
                     point("onednn-plain", 2), point("onednn-winograd", 0.5)], noise=lambda index: 1)
         row = self.compared().iloc[0]
-        self.assertEqual((row["ours"], row["theirs"], row["ratio"]), ("winograd-f4", "onednn-plain", 2))
+        self.assertEqual((row["ours"], row["theirs"], round(row["ratio"], 9)), ("winograd-f4", "onednn-plain", 2))
         row = self.compared("oneDNN with Winograd").iloc[0]
-        self.assertEqual((row["theirs"], row["ratio"]), ("onednn-winograd", 0.5))
+        self.assertEqual((row["theirs"], round(row["ratio"], 9)), ("onednn-winograd", 0.5))
 
     def test_means_leave_out_what_has_no_rival(self):
-        self.write([point("direct", 1), point("onednn", 2), point("direct", 1, ic=32, mult=3),
-                    point("onednn", 8, ic=32, mult=3), point("direct", 1, ic=64), failed("onednn", "FAIL", ic=64)],
-                   noise=lambda index: 1)
+        self.write(processes(point("direct", 1), point("onednn", 2), point("direct", 1, ic=32, mult=3),
+                             point("onednn", 8, ic=32, mult=3), point("direct", 1, ic=64),
+                             failed("onednn", "FAIL", ic=64)), noise=lambda index: 1)
         mean, total = versus.summaries(self.compared())
         self.assertAlmostEqual(mean["ratio"], 4)  # sqrt(2 * 8)
         self.assertAlmostEqual(total["ratio"], 26 / 4)  # (2 + 3*8) / (1 + 3*1)
@@ -175,11 +185,44 @@ class Ratios(Case):
         self.assertEqual({row["ratio"] for row in rows}, {"2"})
 
     def test_verdict(self):
-        self.write([point("direct", 1), point("onednn", 2), point("im2col", 1, ic=32), point("onednn", 1, ic=32)],
+        self.write(processes(point("direct", 1), point("onednn", 2), point("im2col", 1, ic=32), point("onednn", 1, ic=32)),
                    noise=lambda index: 1 + index % 2)
         lines = self.command("verdict.py", self.study).stdout.splitlines()
         self.assertRegex("\n".join(lines), r"16 @28 k3 mb8\s+direct\s+1  2.00x")
         self.assertRegex("\n".join(lines), r"32-16 @28 k3 mb8\s+im2col\s+1  1.00~")
+
+
+class Controls(Case):
+    """oneDNN is 1.05 times slower than direct in each process; direct's second name 1.1 times at one size of two."""
+
+    def setUp(self):
+        super().setUp()
+        self.write(processes(*(row for ic, aa in ((16, 1), (32, 1.1)) for row in (
+            point("direct", 1, ic=ic), point("direct:aa", aa, ic=ic), point("onednn", 1.05, ic=ic)))), noise=lambda i: 1)
+        self.controls = data.controls(data.read_points([self.study]))
+
+    def test_each_pair_is_a_row(self):
+        np.testing.assert_allclose(sorted(self.controls["ratio"]), [1, 1.1])
+        self.assertEqual(list(self.controls.sort_values("ratio")["called"]), [False, True])
+
+    def test_the_floor_is_the_largest_of_few(self):
+        (floor,) = data.noise_floor(self.controls).values()
+        self.assertAlmostEqual(floor, 1.1)
+
+    def test_no_difference_below_the_floor_is_a_win(self):
+        lines = self.command("verdict.py", self.study).stdout
+        self.assertEqual(lines.count("1.05~"), 2, lines)
+        self.assertIn("2 points measured twice, 1 called different by their interval; noise floor 10.0 %", lines)
+        self.assertIn("beyond interval and noise floor: 0; slower: 0", self.command("versus.py", self.study).stdout)
+
+    def test_without_controls_the_interval_decides(self):
+        self.write(processes(point("direct", 1), point("onednn", 1.05)), noise=lambda i: 1 + i % 2)
+        lines = self.command("verdict.py", self.study).stdout
+        self.assertIn("1.05x", lines)
+        self.assertIn("noise floor is not known", lines)
+
+    def test_a_control_is_no_implementation_of_its_own(self):
+        self.assertEqual(set(self.summary()["impl"]), {"direct", "onednn"})
 
 
 class Figures(Case):
