@@ -1,46 +1,28 @@
 #!/usr/bin/python3
 """Draws what a study measured: effective throughput against channels and against batch size (one panel a pass, one
-line an implementation), and for named layers the speed relative to oneDNN. Each figure is a PNG for reading and a
-PDF with TrueType fonts for papers, in DIR/figures.
+line an implementation), and for named layers the speed relative to oneDNN. In DIR/figures, of each figure: a PNG for
+reading; for papers NAME.pdf, two columns wide, NAME-single.pdf, one column wide, both with TrueType fonts, and NAME.tex,
+a caption that says what the bars and how many the calls are.
 SPDX-License-Identifier: Apache-2.0"""
 
 import argparse
-import zlib
+import re
+from functools import partial
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 
+import drawing
 import tripass_data as data
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402 (the backend comes first)
 from matplotlib.ticker import NullLocator  # noqa: E402
 
-# Colors are Okabe and Ito's, safe for the color blind; a family shares a hue, and the marker and the dashes tell its
-# members apart in gray print too.
-BLACK, GRAY, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
-    "#000000", "#8C8C8C", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
-CEILING = "measured FMA ceiling"
-STYLES = {  # color, marker, line; oneDNN, whom all are compared with, is hollow
-    "onednn": (BLACK, "o", "-"),
-    "onednn-plain": (BLACK, "s", "--"),
-    "onednn-winograd": (BLACK, "^", ":"),
-    "direct": (BLUE, "D", "-"),
-    "im2col": (GREEN, "P", "-"),
-    "im2col-blas": (GREEN, "X", "--"),
-    "winograd-f2": (ORANGE, "v", "--"),
-    "winograd-f4": (RED, "^", "-"),
-    "winograd-f6": (PURPLE, "h", "-."),
-    "explicit-dense": (SKY, "<", "-"),
-    "explicit-csr": (SKY, ">", "--"),
-    "reference": (GRAY, "o", ":"),
-    CEILING: (GRAY, "", (0, (6, 2))),
-}
-WIDTH = 7.16  # inches: two columns of an IEEE page
-TITLES = {"fwd": "forward", "bwd": "backward", "upd": "weight update"}
+WIDTH, SINGLE = 7.16, 3.5  # inches: two columns of an IEEE page, and one
 SMALLEST_RATIO = 1 / 4
-LEGEND_COLUMNS = 5
+INK, GRAY = (drawing.COLORS[name][0] for name in ("black", "gray"))
 
 plt.rcParams.update({
     "font.size": 8, "axes.titlesize": 9, "legend.fontsize": 7.5, "axes.spines.top": False, "axes.spines.right": False,
@@ -49,96 +31,75 @@ plt.rcParams.update({
 
 
 def style(impl):
-    """How an implementation is drawn; one that is not in the table always the same way, made from its name."""
-    code = zlib.crc32(impl.encode())
-    made = ([RED, BLUE, GREEN, PURPLE, ORANGE][code % 5], "*dpH8"[code // 5 % 5], ["-", "--", "-."][code // 25 % 3])
-    color, marker, line = STYLES.get(impl, made)
-    hollow = impl.startswith("onednn")
+    color, marker, line, hollow = drawing.style(impl)
+    color = drawing.COLORS[color][0]
     return {"color": color, "marker": marker, "linestyle": line, "zorder": 2 if hollow else 3,
             "markerfacecolor": "white" if hollow else color, "markeredgecolor": color if hollow else "white",
             "markeredgewidth": 0.9 if hollow else 0.4}
 
 
-def listing_order(impls):
-    known = {impl: place for place, impl in enumerate(STYLES)}
-    return sorted(impls, key=lambda impl: (known.get(impl, len(known)), impl))
+def panels_of(rows, width, height, **share):
+    """(figure, [(axes, pass)]): panels side by side, or below each other where the page is narrow."""
+    passes = drawing.passes_of(rows)
+    grid = (1, len(passes)) if width > SINGLE else (len(passes), 1)
+    figure, axes = plt.subplots(*grid, figsize=(width, height * grid[0] + 0.9), squeeze=False, **share)
+    for ax, output in zip(axes.flat, passes):
+        ax.set_title(drawing.TITLES[output], loc="left")
+    return figure, list(zip(axes.flat, passes))
 
 
-def sweeps(rows, axis, tied):
-    """The series of unnamed problems in which only `axis` (and the sizes tied to it) changes, at three values at
-    the least: [(the common sizes, the rows)]."""
-    rows = rows[rows["name"] == ""]
-    fixed = [size for size in data.SIZES if size not in tied]
-    rows = rows.assign(shape=[str(row[1:]) for row in rows[tied].div(rows[axis], axis=0).itertuples()])
-    groups = [group for _, group in rows.groupby(fixed + ["shape"], sort=False)]
-    return [(group.iloc[0], group) for group in groups if group[axis].nunique() >= 3]
-
-
-def finish(figure, title, note, lost):
-    """Title above, below the panels every implementation once and a note; the panels take what is left."""
+def finish(figure):
+    """Below the panels every implementation once; the panels take what is left."""
     handles = {}
     for ax in figure.axes:
         handles |= dict(zip(*reversed(ax.get_legend_handles_labels())))
-    names = listing_order(handles)
-    height = figure.get_figheight()
-    rows = -(-len(names) // LEGEND_COLUMNS)
-    figure.text(0.01, 1 - 0.06 / height, title, va="top", fontsize=9, fontweight="bold")
-    figure.legend([handles[name] for name in names], names, loc="lower center", ncol=LEGEND_COLUMNS, frameon=False,
-                  bbox_to_anchor=(0.5, 0.16 / height), handlelength=2.6, columnspacing=1.5)
-    counts = ", ".join(f"{count} {status}" for status, count in lost["status"].value_counts().items()) or "none"
-    figure.text(0.01, 0.05 / height, f"{note} Not plotted: {counts}.", fontsize=6.5, color="#505050", va="bottom")
-    figure.tight_layout(rect=(0, (0.27 + 0.165 * rows) / height, 1, 1 - 0.22 / height), w_pad=0.8)
+    names = drawing.listing_order(handles)
+    width, height = figure.get_size_inches()
+    columns = int(width / 1.4)
+    figure.legend([handles[name] for name in names], names, loc="lower center", ncol=columns, frameon=False,
+                  bbox_to_anchor=(0.5, 0), handlelength=2.6, columnspacing=1.5)
+    figure.tight_layout(rect=(0, (0.1 + 0.165 * -(-len(names) // columns)) / height, 1, 1), w_pad=0.8)
     return figure
 
 
-def throughput(rows, lost, axis, label, title):
+def throughput(rows, axis, label, width):
     """GFLOP/s against one size, a panel a pass."""
-    passes = [p for p in data.PASSES if (rows["pass"] == p).any()]
-    figure, axes = plt.subplots(1, len(passes), figsize=(WIDTH, 3.4), sharey=True, squeeze=False)
+    figure, panels = panels_of(rows, width, 2.3, sharey=True)
     sizes = sorted(rows[axis].unique())
-    for ax, output in zip(axes[0], passes):
+    for ax, output in panels:
         panel = rows[rows["pass"] == output]
-        for impl in listing_order(panel["impl"].unique()):
+        for impl in drawing.listing_order(panel["impl"].unique()):
             line = panel[panel["impl"] == impl].set_index(axis).reindex(sizes)  # a missing point breaks the line
             below, above = (line["work"] / line[end] - line["gflops"] for end in ("t_hi_s", "t_lo_s"))
             ax.errorbar(sizes, line["gflops"], yerr=[-below.fillna(0), above.fillna(0)], label=impl, capsize=1.5,
                         elinewidth=0.7, **style(impl))
         top = data.ceiling(panel)
-        ax.axhline(top, label=CEILING, **style(CEILING))
+        ax.axhline(top, label=drawing.CEILING, **style(drawing.CEILING))
         ax.annotate(f"{top:.0f}", (1, top), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=6.5,
                     color=GRAY)
-        ax.set_title(TITLES[output], loc="left")
         ax.set_xscale("log", base=2)
         ax.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel(label)
-    axes[0][0].set_ylim(bottom=0)
-    axes[0][0].set_ylabel("effective throughput (GFLOP/s)")
-    calls = "{:.0f} to {:.0f}".format(*rows["n"].agg(["min", "max"]))
-    return finish(figure, title, f"Median of {calls} calls, bars: 95 % rank interval. "
-                  "Effective: nominal operations / time.", lost)
+    panels[0][0].set_ylim(bottom=0)
+    figure.supylabel("effective throughput (GFLOP/s)", fontsize="medium")
+    return finish(figure)
 
 
-def relative(rows, lost, title):
+def relative(rows, width):
     """Speed of every implementation relative to the best of onednn and onednn-plain, a line a layer."""
-    baseline = rows[rows["impl"].isin(data.BASELINE)].groupby(data.GROUP)["t_median_s"].min().rename("t_base_s")
-    rows = rows.join(baseline, on=data.GROUP)
-    rows = rows.assign(ratio=rows["t_base_s"] / rows["t_median_s"])
     layers = rows.drop_duplicates("problem")
     place = {problem: index for index, problem in enumerate(layers["problem"])}
-    passes = [p for p in data.PASSES if (rows["pass"] == p).any()]
-    figure, axes = plt.subplots(1, len(passes), figsize=(WIDTH, 1.6 + 0.17 * len(layers)), sharey=True, sharex=True,
-                                squeeze=False)
+    figure, panels = panels_of(rows, width, 0.7 + 0.17 * len(layers), sharey=True, sharex=True)
     shown = rows[rows["ratio"] >= SMALLEST_RATIO]
     fastest = max(2, shown["ratio"].max()) * 1.15
-    for ax, output in zip(axes[0], passes):
+    for ax, output in panels:
         panel = shown[shown["pass"] == output]
         ax.axvspan(1, fastest, color="#F1F6FA", zorder=0)
-        for impl in reversed(listing_order(panel["impl"].unique())):
+        for impl in reversed(drawing.listing_order(panel["impl"].unique())):
             points = panel[panel["impl"] == impl]
             ax.plot(points["ratio"], points["problem"].map(place), label=impl, **(style(impl) | {"linestyle": ""}))
-        ax.axvline(1, color=BLACK, linewidth=0.8, zorder=1)
-        ax.set_title(TITLES[output], loc="left")
+        ax.axvline(1, color=INK, linewidth=0.8, zorder=1)
         ax.set_xscale("log", base=2)
         ax.set_xlim(SMALLEST_RATIO * 0.9, fastest)
         ticks = [2.0**power for power in range(-2, int(np.log2(fastest)) + 1)]
@@ -147,32 +108,54 @@ def relative(rows, lost, title):
         ax.set_xlabel("speed relative to oneDNN")
         ax.tick_params(axis="y", length=0)
     labels = [f"{row['name']}   {data.size_label(row)}" for _, row in layers.iterrows()]
-    axes[0][0].set_yticks(range(len(layers)), labels)
-    axes[0][0].set_ylim(len(layers) - 0.4, -0.6)
-    slow = (rows["ratio"] < SMALLEST_RATIO).sum()
-    return finish(figure, title, "Ratio of median times; 1 is the better of onednn and onednn-plain. "
-                  f"Below 1/{1 / SMALLEST_RATIO:.0f}, not shown: {slow}.", lost)
+    panels[0][0].set_yticks(range(len(layers)), labels)
+    panels[0][0].set_ylim(len(layers) - 0.4, -0.6)
+    return finish(figure)
 
 
 def figures(points, summary):
-    """(file name, figure) of everything that these points can show, one setting at a time."""
+    """(file name, function from width to figure, caption) of everything that these points can show."""
     for setting, rows in summary.groupby(data.SETTING, sort=False):
         study, threads, isa, cache = setting
         bad = points[(points[data.SETTING] == setting).all(axis=1) & (points["status"] != "OK")]
-        where = f"{threads:.0f} threads, {isa}, {cache} caches"
+        where = drawing.setting_title(threads, isa, cache)
         name = f"{Path(study).name}-t{threads:.0f}-{isa}-{cache}"
-        for axis, tied, label in (("ic", ["ic", "oc"], "channels"), ("mb", ["mb"], "batch size")):
-            for number, (first, group) in enumerate(sweeps(rows, axis, tied)):
-                fixed = "batch {mb:.0f}" if axis == "ic" else "channels {ic:.0f} to {oc:.0f}"
-                title = "{kh:.0f}x{kw:.0f} kernel, stride {sh:.0f}, {ih:.0f}x{iw:.0f} image, " + fixed
+        for axis, tied, label in drawing.SWEEPS:
+            for number, (first, group) in enumerate(drawing.sweeps(rows, axis, tied)):
                 lost = bad[bad["problem"].isin(group["problem"])]
-                title = f"{title.format(**first)}; {where}"
-                yield f"{name}-{label.split()[0]}{number or ''}", throughput(group, lost, axis, label, title)
+                calls = "{:.0f} to {:.0f}".format(*group["n"].agg(["min", "max"]))
+                yield (f"{name}-{label.split()[0]}{number or ''}", partial(throughput, group, axis, label),
+                       f"{drawing.sweep_title(first, axis)}; {where}. Median of n = {calls} calls, bars: 95 % rank "
+                       f"intervals. Effective: nominal operations / time. {lost_text(lost)}")
         named = rows[rows["name"] != ""]
-        for batch, group in named[named["impl"].isin(data.BASELINE)].groupby("mb"):
-            lost = bad[(bad["name"] != "") & (bad["mb"] == batch)]
-            yield (f"{name}-layers-mb{batch:.0f}",
-                   relative(named[named["mb"] == batch], lost, f"{Path(study).name}, batch {batch:.0f}; {where}"))
+        baseline = named[named["impl"].isin(data.BASELINE)].groupby(data.GROUP)["t_median_s"].min().rename("t_base_s")
+        named = named.join(baseline, on=data.GROUP)
+        named = named.assign(ratio=named["t_base_s"] / named["t_median_s"])
+        for batch, group in named[named["ratio"].notna()].groupby("mb"):
+            slow = (group["ratio"] < SMALLEST_RATIO).sum()
+            calls = "{:.0f} to {:.0f}".format(*group["n"].agg(["min", "max"]))
+            yield (f"{name}-layers-mb{batch:.0f}", partial(relative, group),
+                   f"{Path(study).name}, batch {batch:.0f}; {where}. Ratio of medians of n = {calls} calls; 1 is the "
+                   f"better of onednn and onednn-plain. Below 1/{1 / SMALLEST_RATIO:.0f}, not shown: {slow}. "
+                   f"{lost_text(bad[(bad['name'] != '') & (bad['mb'] == batch)])}")
+
+
+def lost_text(lost):
+    counts = ", ".join(f"{count} {status}" for status, count in lost["status"].value_counts().items()) or "none"
+    return f"Not plotted: {counts}."
+
+
+def save(out, name, draw, caption):
+    """The four files of one figure."""
+    for suffix, width in (("-single", SINGLE), ("", WIDTH)):
+        figure = draw(width)
+        figure.savefig(out / f"{name}{suffix}.pdf", metadata={"CreationDate": None})
+    title, note = caption.split(". ", 1)
+    figure.text(0.01, 1, title, va="bottom", fontsize=9, fontweight="bold")
+    figure.text(0.01, 0, note, va="top", fontsize=6.5, color="#505050")
+    figure.savefig(out / f"{name}.png", dpi=200, bbox_inches="tight")
+    (out / f"{name}.tex").write_text("\\caption{" + re.sub(r"([%_&#])", r"\\\1", caption) + "}\n")
+    plt.close("all")
 
 
 def main():
@@ -183,10 +166,8 @@ def main():
     out = options.directory / "figures"
     try:
         out.mkdir(exist_ok=True)
-        for name, figure in figures(points, data.summarize(points)):
-            figure.savefig(out / f"{name}.png", dpi=200)
-            figure.savefig(out / f"{name}.pdf", metadata={"CreationDate": None})
-            plt.close(figure)
+        for name, draw, caption in figures(points, data.summarize(points)):
+            save(out, name, draw, caption)
             print(out / f"{name}.png")
     except OSError as error:
         raise data.DataError(f"{out}: cannot write figures: {error.strerror}") from None

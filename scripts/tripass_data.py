@@ -15,8 +15,9 @@ PASSES = ["fwd", "bwd", "upd"]
 SIZES = ["g", "mb", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", "ph", "pw", "dh", "dw"]
 SETTING = ["study", "threads", "isa", "cache"]  # numbers are compared only within one setting
 GROUP = SETTING + ["problem", "pass"]  # what was measured interleaved
-NUMBERS = SIZES + ["mult", "threads", "rep", "n", "t_min_s", "t_median_s", "t_lo_s", "t_hi_s", "gflops", "pct_peak"]
-TEXTS = ["impl", "family", "pass", "problem", "name", "isa", "cache", "status"]
+NUMBERS = SIZES + ["mult", "threads", "rep", "n", "t_min_s", "t_median_s", "t_lo_s", "t_hi_s", "gflops", "pct_peak",
+                   "err_reference"]
+TEXTS = ["impl", "family", "pass", "problem", "name", "isa", "cache", "status", "reason"]
 BASELINE = ["onednn", "onednn-plain"]
 CONTROL = ":aa"  # tripass run --aa measures NAME a second time, as NAME:aa
 
@@ -84,10 +85,13 @@ def _summarize(points):
         raise DataError("no point has status OK with a time; nothing to show")
     how = {column: "first" for column in ["family", "name"] + SIZES}
     how |= {column: "median" for column in ["t_median_s", "gflops", "pct_peak"]}
-    how |= {"n": "sum", "t_lo_s": "min", "t_hi_s": "max"}
+    how |= {"n": "sum", "t_lo_s": "min", "t_hi_s": "max", "err_reference": "max"}
     summary = good.groupby(GROUP + ["impl"], sort=False).agg(how).reset_index()
     layers = points.drop_duplicates(GROUP + ["name"])  # a network may have one problem under several names
     summary = summary.merge(layers.groupby(GROUP)["mult"].sum().reset_index(), on=GROUP)
+    leading = points[points["name"] != ""].groupby(SETTING + ["mb"])["problem"].first()  # a network's first layer
+    summary["first"] = pd.MultiIndex.from_frame(summary[SETTING + ["mb", "problem"]]).isin(
+        leading.reset_index().itertuples(index=False, name=None))
     summary["work"] = summary["gflops"] * summary["t_median_s"]  # GFLOP of one run: turns a time into a rate
     return summary
 

@@ -25,8 +25,8 @@ def compare(summary, tables, against):
     rows = []
     for group, points in summary.groupby(data.GROUP, sort=False):
         layer = points.iloc[0]
-        row = dict(zip(data.GROUP, group), mb=layer["mb"], against=against, mult=layer["mult"], ratio=np.nan,
-                   layer=f"{layer['name']} {data.size_label(layer)}".strip())
+        row = dict(zip(data.GROUP, group), mb=layer["mb"], against=against, mult=layer["mult"], first=layer["first"],
+                   layer=f"{layer['name']} {data.size_label(layer)}".strip(), named=layer["name"] != "", ratio=np.nan)
         ours = points[~points["family"].isin(["onednn", "reference"])]
         theirs = points[points["impl"].isin(TABLES[against])]
         if len(ours) and len(theirs):
@@ -37,6 +37,20 @@ def compare(summary, tables, against):
             row |= with_interval(row["drawn_theirs"] / row["drawn_ours"])
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def with_steps(compared):
+    """Below the passes of each layer of a network its training step: forward + backward + weight update, but no
+    backward of the first layer, whose input needs no gradient."""
+    steps = []
+    for _, rows in compared[compared["named"]].groupby(data.SETTING + ["problem"], sort=False):
+        needed = rows[(rows["pass"] != "bwd") | ~rows["first"]]
+        if set(needed["pass"]) | {"bwd"} == set(data.PASSES) and needed["ratio"].notna().all():
+            sums = {f"{what}_{side}{unit}": sum(needed[f"{what}_{side}{unit}"])
+                    for what, unit in (("t", "_s"), ("drawn", "")) for side in ("ours", "theirs")}
+            steps.append(dict(rows.iloc[0][data.SETTING + ["mb", "problem", "layer", "mult", "against", "named", "first"]],
+                              **{"pass": "step"}, **sums, **with_interval(sums["drawn_theirs"] / sums["drawn_ours"])))
+    return pd.concat([compared, pd.DataFrame(steps)], ignore_index=True)
 
 
 def with_interval(ratios):
@@ -73,7 +87,7 @@ def as_table(rows):
     cells = rows.assign(cell=rows.apply(text_cell, axis=1), key=rows["problem"].fillna(rows["layer"]))
     cells["layer"] += cells["mult"].map(lambda m: f" *{m:.0f}" if m > 1 else "")
     table = cells.pivot(index="key", columns="pass", values="cell")
-    table = table.reindex(index=cells["key"].unique(), columns=[p for p in data.PASSES if p in table]).fillna("-")
+    table = table.reindex(index=cells["key"].unique(), columns=[p for p in data.PASSES + ["step"] if p in table]).fillna("-")
     return table.rename(index=dict(zip(cells["key"], cells["layer"])))
 
 
@@ -96,7 +110,7 @@ def main():
     points = data.read_points(options.directory)
     summary, controls = data.summarize(points), data.controls(points)
     tables, floors = data.replicates(summary), data.noise_floor(controls)
-    compared = pd.concat([compare(summary, tables, against) for against in TABLES], ignore_index=True)
+    compared = with_steps(pd.concat([compare(summary, tables, against) for against in TABLES], ignore_index=True))
     if compared["ratio"].isna().all():
         raise data.DataError("nothing to compare: no layer has both an implementation of ours and one of oneDNN")
     everything = []

@@ -15,6 +15,10 @@ sys.path.insert(0, str(SCRIPTS))
 try:
     import numpy as np
 
+    from scipy import stats
+
+    import compare
+    import drawing
     import plot
     import tripass_data as data
     import versus
@@ -31,7 +35,8 @@ def point(impl, seconds, **changes):
     row = dict.fromkeys(data.SIZES, 1) | dict(
         impl=impl, family=impl.split("-")[0], name="", isa="avx2", cache="warm", status="OK", mult=1, threads=2, rep=0,
         n=ROUNDS, t_min_s=0.9 * seconds, t_median_s=seconds, t_lo_s=0.9 * seconds, t_hi_s=1.1 * seconds,
-        gflops=1 / seconds, pct_peak=1 / seconds, mb=8, ic=16, oc=16, ih=28, iw=28, oh=28, ow=28, kh=3, kw=3, dh=0, dw=0) | changes
+        gflops=1 / seconds, pct_peak=1 / seconds, err_reference=1e-7, reason="", mb=8, ic=16, oc=16, ih=28, iw=28, oh=28,
+        ow=28, kh=3, kw=3, dh=0, dw=0) | changes
     row["pass"] = changes.get("output", "fwd")
     row.setdefault("problem", "mb{mb}ic{ic}ih{ih}oc{oc}".format(**row))
     return {column: row[column] for column in COLUMNS}
@@ -111,7 +116,7 @@ class Reading(Case):
                 self.summary()
 
     def test_bad_input_is_one_line_and_status_2(self):
-        for script in ("plot.py", "verdict.py", "versus.py"):
+        for script in ("plot.py", "verdict.py", "versus.py", "report.py"):
             result = self.command(script, self.study)
             self.assertEqual((result.returncode, result.stdout), (2, ""))
             self.assertRegex(result.stderr, f"^{script}: .*no points.csv.*\n$")
@@ -228,7 +233,7 @@ class Controls(Case):
 class Figures(Case):
     def draw(self):
         points = data.read_points([self.study])
-        return dict(plot.figures(points, data.summarize(points)))
+        return {name: (draw(plot.WIDTH), caption) for name, draw, caption in plot.figures(points, data.summarize(points))}
 
     def tearDown(self):
         plot.plt.close("all")
@@ -236,11 +241,12 @@ class Figures(Case):
     def test_a_channel_sweep_has_a_line_an_implementation_and_no_failed_point(self):
         self.write([point("direct", 1, ic=c, oc=c) for c in (16, 32, 64)]
                    + [point("im2col", 1, ic=c, oc=c) for c in (16, 64)] + [failed("im2col", "FAIL", ic=32, oc=32)])
-        (figure,) = self.draw().values()
+        ((figure, caption),) = self.draw().values()
         lines = {box.get_label(): box.lines[0].get_ydata() for box in figure.axes[0].containers}
         self.assertEqual(set(lines), {"direct", "im2col"})
         self.assertTrue(np.isnan(lines["im2col"][1]))
-        self.assertIn("Not plotted: 1 FAIL", "".join(text.get_text() for text in figure.texts))
+        self.assertIn("n = 11 to 11 calls, bars: 95 % rank intervals", caption)
+        self.assertIn("Not plotted: 1 FAIL", caption)
 
     def test_batch_sweeps_and_channel_sweeps_are_told_apart(self):
         self.write([point("direct", 1, mb=mb) for mb in (1, 2, 4, 8)]
@@ -250,15 +256,15 @@ class Figures(Case):
     def test_named_layers_are_drawn_relative_to_onednn(self):
         self.write([point("direct", 1, name="a"), point("onednn", 2, name="a"), point("onednn-plain", 4, name="a"),
                     point("explicit-csr", 1000, name="a")])
-        (figure,) = self.draw().values()
+        ((figure, caption),) = self.draw().values()
         ratios = {line.get_label(): line.get_xdata() for line in figure.axes[0].lines}
         self.assertEqual((ratios["direct"], ratios["onednn"], ratios["onednn-plain"]), ([2], [1], [0.5]))
         self.assertNotIn("explicit-csr", ratios)
-        self.assertIn("not shown: 1", "".join(text.get_text() for text in figure.texts))
+        self.assertIn("not shown: 1", caption)
 
     def test_unknown_implementations_keep_their_style(self):
         self.assertEqual(plot.style("mine"), plot.style("mine"))
-        self.assertEqual(plot.listing_order(["mine", "direct", "onednn"]), ["onednn", "direct", "mine"])
+        self.assertEqual(drawing.listing_order(["mine", "direct", "onednn"]), ["onednn", "direct", "mine"])
 
     def test_files_are_reproducible_and_fit_for_papers(self):
         self.write([point("direct", 1, ic=c, oc=c) for c in (16, 32, 64)])
@@ -266,11 +272,78 @@ class Figures(Case):
             with contextlib.redirect_stdout(io.StringIO()):
                 sys.argv = ["plot.py", str(self.study)]
                 plot.main()
-            return {file.suffix: file.read_bytes() for file in (self.study / "figures").iterdir()}
+            return {file.name: file.read_bytes() for file in (self.study / "figures").iterdir()}
         first = files()
-        self.assertEqual(set(first), {".png", ".pdf"})
+        name = "study-t2-avx2-warm-channels"
+        self.assertEqual(set(first), {f"{name}{end}" for end in (".png", ".pdf", "-single.pdf", ".tex")})
         self.assertEqual(first, files())
-        self.assertNotIn(b"/Type3", first[".pdf"])
+        for end in (".pdf", "-single.pdf"):
+            self.assertNotIn(b"/Type3", first[name + end])
+        self.assertRegex(first[name + ".tex"].decode(), r"^\\caption\{.*95 \\% rank.*\}\n$")
+
+
+class Steps(Case):
+    def test_the_first_layer_needs_no_backward(self):
+        passes = {"fwd": 1, "bwd": 10, "upd": 100}
+        self.write([point(impl, seconds * times, output=output, name=name, ic=ic, mult=mult)
+                    for name, ic, mult in (("first", 3, 1), ("second", 8, 2)) for output, seconds in passes.items()
+                    for impl, times in (("direct", 1), ("onednn", 3))])
+        summary = self.summary()
+        compared = versus.with_steps(versus.compare(summary, data.replicates(summary), "oneDNN"))
+        steps = compared[compared["pass"] == "step"]
+        self.assertEqual(list(steps["t_ours_s"]), [101, 111])
+        mean, total = versus.summaries(steps)
+        self.assertEqual((total["t_ours_s"], total["t_theirs_s"]), (101 + 2 * 111, 3 * (101 + 2 * 111)))
+        self.assertAlmostEqual(mean["ratio"], 3)
+        self.assertRegex(self.command("versus.py", self.study).stdout, r"layer +fwd +bwd +upd +step\n")
+
+    def test_a_layer_without_all_its_passes_has_no_step(self):
+        self.write([point(impl, 1, output=output, name="a") for output in ("fwd", "upd") for impl in ("direct", "onednn")]
+                   + [point(impl, 1, name="b", ic=8) for impl in ("direct", "onednn")])
+        summary = self.summary()
+        compared = versus.with_steps(versus.compare(summary, data.replicates(summary), "oneDNN"))
+        self.assertEqual(list(compared.loc[compared["pass"] == "step", "t_ours_s"]), [2])  # a is the first layer
+
+
+class Comparison(Case):
+    """The new run's points beside those of the old: each process of `direct` took so long."""
+
+    def compare(self, old, new, *options):
+        for name, times in (("old", old), ("new", new)):
+            self.study = self.study.parent / name
+            self.study.mkdir(exist_ok=True)
+            self.write([point("direct", seconds, rep=rep) for rep, seconds in enumerate(times)], noise=lambda index: 1)
+        return self.command("compare.py", *options, self.study.parent / "old", self.study.parent / "new")
+
+    def test_a_regression_beyond_the_threshold_is_status_1(self):
+        slow = self.compare((1, 1.01, 1.02), (1.2, 1.21, 1.22))
+        self.assertEqual(slow.returncode, 1, slow.stderr)
+        self.assertRegex(slow.stdout, r"Slower by more than 5 %: 1\n +1\.198 \[1\.1\d+ 1\.2\d+\] p \d")
+        self.assertEqual(self.compare((1, 1.01, 1.02), (1.2, 1.21, 1.22), "--threshold=30").returncode, 0)
+        self.assertEqual(self.compare((1.2, 1.21, 1.22), (1, 1.01, 1.02)).returncode, 0)
+
+    def test_noise_is_no_change(self):
+        noisy = self.compare((1, 1.5, 2), (1.2, 1.7, 2.2))
+        self.assertEqual(noisy.returncode, 0)
+        self.assertIn("Changed: 0 of 1", noisy.stdout)
+        self.assertIn("meet in 1 of 1 points (100.0 %)", noisy.stdout)
+
+    def test_one_process_decides_nothing(self):
+        single = self.compare((1,), (2,))
+        self.assertEqual(single.returncode, 0)
+        self.assertIn("Undecided, because a run had a single process: 1", single.stdout)
+        self.assertIn("meet in 0 of 1 points (0.0 %)", single.stdout)
+
+    def test_welch_agrees_with_scipy(self):
+        old, new = np.log([1, 1.1, 1.2, 1.05]), np.log([1.3, 1.25, 1.5])
+        ratio, low, high, p = compare.welch(old, new)
+        self.assertAlmostEqual(p, stats.ttest_ind(old, new, equal_var=False).pvalue)
+        self.assertTrue(1 < low < ratio < high)
+
+    def test_bad_input_is_status_2(self):
+        self.assertEqual(self.compare((1,), (1,), "--threshold=-1").returncode, 2)
+        (self.study.parent / "new" / "points.csv").unlink()
+        self.assertEqual(self.command("compare.py", self.study.parent / "old", self.study.parent / "new").returncode, 2)
 
 
 if __name__ == "__main__":
