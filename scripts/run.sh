@@ -61,4 +61,6 @@ printf '\nPoints, samples and machine, a study each:\n'
 ls "$out"/*/{points.csv,samples.csv,machine.json}
 printf '\nFigures:\n'
 ls "$out"/figures/*
+printf '\nThe report, to be opened in a browser:\n'
+scripts/report.py "$out"
 exit "$failed"

@@ -1,0 +1,159 @@
+"""scripts/report.py on studies made here, looked at with headless Chromium: nothing is fetched, nothing goes wrong, all
+figures are drawn, tables sort, links hand out the rows. Without Chromium or selenium it says that it is skipped.
+SPDX-License-Identifier: Apache-2.0"""
+
+import csv
+import json
+import shutil
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+try:
+    from selenium import webdriver
+    from selenium.webdriver.common.by import By
+
+    import test_scripts
+    from test_scripts import failed, point
+except ImportError as error:
+    print(f"skipped: {error}")
+    sys.exit(77)
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+HOSTILE = "<script>window.broken = 1</script>&\"'"
+
+
+def browser(folder):
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking",
+                 "disable-component-update", "disable-sync", "no-first-run", f"user-data-dir={folder}"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    return webdriver.Chrome(service=webdriver.chrome.service.Service(DRIVER), options=options)
+
+
+class Page(test_scripts.Case):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        cls.addClassCleanup(folder.cleanup)
+        cls.shared = Path(folder.name) / "study"
+        cls.browser = browser(f"{folder.name}/profile")
+        cls.addClassCleanup(cls.browser.quit)
+
+    def open(self):
+        """The report of self.study, in the browser; the requests that it made."""
+        if not (self.study / "report.html").exists():
+            result = self.command("report.py", self.study)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+        for log in ("browser", "performance"):
+            self.browser.get_log(log)
+        self.browser.get((self.study / "report.html").as_uri())
+        messages = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
+        return [message["params"]["request"]["url"] for message in messages
+                if message["method"] == "Network.requestWillBeSent"]
+
+    def script(self, code, *arguments):
+        return self.browser.execute_script("return " + code, *arguments)
+
+    def titles(self):
+        return [title.text for title in self.browser.find_elements(By.CSS_SELECTOR, "figcaption h3")]
+
+    def full_study(self):
+        """Everything that a report can show: sweeps that cross, a network, two thread counts, three processes. Written once."""
+        self.study = self.shared
+        if self.study.exists():
+            return
+        self.study.mkdir()
+        sizes = [dict(ic=ic, oc=ic, mb=mb) for ic in (16, 32, 64) for mb in (1, 2, 4)]
+        layers = [dict(name=name, mult=mult, ic=ic) for name, mult, ic in (("first", 1, 3), ("second", 2, 8))]
+        impls = {"direct": 2, "winograd-f4": 1, "onednn": 1.5, "onednn-plain": 3, "reference": 100}
+        rows = [point(impl, seconds, output=output, threads=threads, rep=rep, pct_peak=50 / seconds, **size)
+                for impl, time in impls.items() for size in sizes + layers for output in ("fwd", "bwd", "upd")
+                for threads in (1, 2) for rep in range(3) for seconds in [time / threads * (1 + 0.01 * rep)]]
+        self.write(rows + [failed("im2col", "FAIL", reason="wrong by 1")], noise=lambda index: 1 + index % 3)
+        ceilings = [{"threads": threads, "fma_gflops": {"avx2": 2 * threads}, "load_gbps": 1.0} for threads in (1, 2)]
+        (self.study / "machine.json").write_text(json.dumps({
+            "cpu": {"model": HOSTILE}, "study": {"command_line": ["tripass", "run", HOSTILE]}, "ceilings": ceilings}))
+
+    def test_a_full_study(self):
+        self.full_study()
+        requests = self.open()
+        self.assertEqual([url for url in requests if not url.startswith(("file:", "data:", "blob:"))], [])
+        self.assertEqual(self.browser.get_log("browser"), [])
+        self.assertIsNone(self.script("window.broken"))
+        kinds = {figure["kind"] for figure in self.script("report.figures")}
+        self.assertEqual(kinds, {"verdict", "throughput", "roofline", "accuracy", "scaling"})
+        headings = [heading.text for heading in self.browser.find_elements(By.TAG_NAME, "h2")]
+        self.assertEqual(headings, ["Verdict", "Machine", "Data quality", "Throughput", "Crossover", "Roofline", "Accuracy",
+                                    "Scaling", "Networks", "Every point"])
+        panels = self.script("report.figures.flatMap(figure => figure.panels).length")
+        self.assertEqual(self.script("[...document.querySelectorAll('canvas')].filter(canvas => new Uint32Array("
+                                     "canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer)"
+                                     ".some(pixel => pixel)).length"), panels)
+
+    def test_hovering_shows_the_numbers(self):
+        self.full_study()
+        self.open()
+        told = self.script("""(() => {
+            const chart = charts.find(one => one.canvas.closest("figure").id.startsWith("throughput"));
+            chart.tooltip.setActiveElements([{ datasetIndex: 0, index: 0 }], { x: 0, y: 0 });
+            chart.update();
+            return [...chart.tooltip.title, ...chart.tooltip.body.flatMap(part => part.lines)].join(" ");
+        })()""")
+        self.assertRegex(told, r"onednn.*GFLOP/s.*ms.*n = 33")
+
+    def test_tables_sort_both_ways(self):
+        self.full_study()
+        self.open()
+        self.script("document.querySelectorAll('details').forEach(part => { part.open = true; })")
+        place = self.script("[...document.querySelectorAll('#every th')].findIndex(head => head.textContent === 'ms')")
+        for better in (sorted, lambda values: sorted(values, reverse=True)):
+            self.script("document.querySelectorAll('#every th button')[arguments[0]].click()", place)
+            times = self.script("[...document.querySelectorAll('#every tbody tr')].map("
+                                "row => Number(row.cells[arguments[0]].dataset.sort))", place)
+            self.assertEqual(times, better(times))
+            self.assertGreater(len(set(times)), 1)
+
+    def test_links_hand_out_the_rows(self):
+        self.full_study()
+        self.open()
+        with open(self.study / "points.csv", newline="") as file:
+            written = list(csv.DictReader(file))
+        everything = list(csv.DictReader(self.script("rows_behind('')").splitlines()))
+        self.assertEqual([{key: row[key] for key in written[0]} for row in everything], written)
+        figure = self.script("report.figures.find(one => one.kind === 'throughput').id")
+        rows = list(csv.DictReader(self.script("rows_behind(arguments[0])", figure).splitlines()))
+        self.assertEqual({row["name"] for row in rows}, {""})
+        self.assertEqual(len({row["ic"] for row in rows}), 3)
+        self.assertEqual(self.script("document.querySelector('#' + arguments[0] + ' pre').textContent", figure),
+                         "tripass run '" + HOSTILE.replace("'", "'\"'\"'") + "'")
+
+    def test_the_legend_hides_in_all_figures(self):
+        self.full_study()
+        self.open()
+        self.script("document.querySelector('#legend button[data-impl=direct]').click()")
+        self.assertEqual(self.script("charts.some(chart => chart.data.datasets.some((set, index) => "
+                                     "set.label === 'direct' && chart.isDatasetVisible(index)))"), False)
+
+    def test_what_was_not_measured_is_left_out(self):
+        self.write([point("direct", 1), failed("onednn", "SKIP")])
+        self.open()
+        self.assertEqual(self.browser.get_log("browser"), [])
+        self.assertEqual(self.titles(), ["Roofline"])
+        self.assertIn("there is no verdict", self.browser.find_element(By.ID, "verdict").text)
+
+    def test_a_name_is_text(self):
+        self.write([point("direct", 1, name=HOSTILE), point("onednn", 2, name=HOSTILE)])
+        self.open()
+        self.assertIsNone(self.script("window.broken"))
+        self.assertEqual(self.browser.get_log("browser"), [])
+
+
+if __name__ == "__main__":
+    if not CHROMIUM or not DRIVER:
+        print("skipped: no chromium with chromedriver here")
+        sys.exit(77)
+    unittest.main()
