@@ -34,7 +34,10 @@ class Study:
     def __init__(self, directory):
         self.directory = directory
         self.points = data.read_points([directory])
-        self.summary = data.summarize(self.points)
+        self.points["flags"] = self.points.get("flags", pd.Series(dtype=str)).reindex(self.points.index).fillna("")
+        flags = self.points.groupby(data.GROUP + ["impl"])["flags"].agg(
+            lambda all_flags: " ".join(sorted(set(" ".join(all_flags).split()))))
+        self.summary = data.summarize(self.points).join(flags, on=data.GROUP + ["impl"])
         self.tables = data.replicates(self.summary)
         self.controls = data.controls(self.points)
         self.floors = data.noise_floor(self.controls)
@@ -128,10 +131,12 @@ def quality(study):
                "interval; no difference below the floor is called a win")
     else:
         yield "noise floor", "–", "no A/A pairs in this study; tripass run --aa measures some"
-    if "flags" in points:
-        flagged = ok[ok["flags"].fillna("") != ""]
-        kinds = flagged["flags"].str.split("[ ;,|+]+").explode().value_counts()
-        yield "noisy points", len(flagged), ", ".join(f"{kind} {count}" for kind, count in kinds.items()) or "no flag raised"
+    if "attempt" in points:
+        flagged = ok[ok["flags"] != ""]
+        kinds = flagged["flags"].str.split().explode().value_counts()
+        again = (pd.to_numeric(points["attempt"]) > 0).sum()
+        yield ("noisy rows", len(flagged), (", ".join(f"{kind} {count}" for kind, count in kinds.items()) or "no flag raised")
+               + f"; {again} measured again, the last attempt counts")
     if "pinned" in points:
         loose = (pd.to_numeric(ok["pinned"]) == 0).sum()
         yield "not pinned", loose, "points with a thread off its core" if loose else "each thread stayed on its core"

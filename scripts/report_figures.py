@@ -48,7 +48,7 @@ def describe(row):
     rate = f"{row.gflops:.1f} GFLOP/s" + span(row.work / row.t_hi_s, row.work / row.t_lo_s, ".1f")
     return [row.impl, f"{row.name_} {data.size_label(row)}, batch {row.mb:.0f}".strip(), rate,
             f"{1e3 * row.t_median_s:.4g} ms" + span(1e3 * row.t_lo_s, 1e3 * row.t_hi_s, ".4g"),
-            f"{row.pct_peak:.0f} % of the FMA ceiling, n = {row.n:.0f}"]
+            f"{row.pct_peak:.0f} % of the FMA ceiling, n = {row.n:.0f}", *([f"noise: {row.flags}"] if row.flags else [])]
 
 
 def named_tuples(rows):

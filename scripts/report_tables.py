@@ -9,7 +9,7 @@ import pandas as pd
 
 import drawing
 import tripass_data as data
-from report_figures import span
+from report_figures import named_tuples, span
 
 MARKS = {"faster": "▲", "slower": "▼", "tie": "≈", "unknown": "?"}
 
@@ -213,7 +213,7 @@ def every_point(study):
              cell(drawing.TITLES[row.pass_]), cell(row.impl, kind=f"impl:{row.impl}"), number(row.threads, ".0f"),
              number(1e3 * row.t_median_s, ".4g"), number(1e3 * row.t_lo_s, ".4g"), number(1e3 * row.t_hi_s, ".4g"),
              number(row.n, ".0f"), number(row.gflops, ".1f"), number(row.pct_peak, ".0f"),
-             number(row.err_reference, ".1e")]
-            for row in rows.rename(columns={"name": "name_", "pass": "pass_"}).itertuples()]
+             number(row.err_reference, ".1e"), cell(row.flags)]
+            for row in named_tuples(rows)]
     return table("Every point", "", ["study", "layer", "batch", "pass", "implementation", "threads", "ms", "from", "to",
-                                     "n", "GFLOP/s", "% of ceiling", "error"], body, study.rows_of(rows))
+                                     "n", "GFLOP/s", "% of ceiling", "error", "noise"], body, study.rows_of(rows))

@@ -92,6 +92,11 @@ class Reading(Case):
         row = self.summary().iloc[0]
         self.assertEqual((row["t_median_s"], row["t_lo_s"], row["t_hi_s"], row["n"]), (2, 0.9, 4.4, 3 * ROUNDS))
 
+    def test_of_a_point_measured_again_the_last_attempt_counts(self):
+        self.write([point("direct", 2), point("direct", 1), point("direct", 1, rep=1)])
+        row = self.summary().iloc[0]
+        self.assertEqual((row["t_median_s"], row["n"]), (1, 2 * ROUNDS))
+
     def test_failed_rows_have_no_part(self):
         self.write([point("direct", 1), failed("im2col", "FAIL"), failed("onednn", "SKIP")])
         self.assertEqual(list(self.summary()["impl"]), ["direct"])
