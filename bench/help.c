@@ -45,6 +45,8 @@ static void print_rule(const struct option_rule *rule)
     snprintf(right, sizeof right, "%s%s%s", rule->help, rule->preset ? "; default " : "",
              rule->preset ? rule->preset : "");
     printf("  %-*s", INDENT - 2, left);
+    if (strlen(left) > INDENT - 3) /* no gap before the words */
+        printf("\n%*s", INDENT, "");
     print_filled(right, INDENT, INDENT);
 }
 

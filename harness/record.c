@@ -114,7 +114,11 @@ static const struct column sample_columns[] = {
     SAMPLE("attempt", INT, attempt),  {0},
 };
 
-static const char *const status_names[] = {"OK", "SKIP", "FAIL", "CRASH", "TIMEOUT"};
+const char *status_name(enum status status)
+{
+    static const char *const names[] = {"OK", "SKIP", "FAIL", "CRASH", "TIMEOUT"};
+    return names[status];
+}
 
 void csv_field(FILE *file, const char *text)
 {
@@ -155,7 +159,7 @@ static void print_row(FILE *file, const struct column *columns, const void *row)
         case NAME: csv_field(file, *(const char *const *)member); break;
         case TEXT: csv_field(file, member); break;
         case INT: fprintf(file, "%d", *(const int *)member); break;
-        case STATUS: fputs(status_names[*(const enum status *)member], file); break;
+        case STATUS: fputs(status_name(*(const enum status *)member), file); break;
         case REAL: print_real(file, *(const double *)member); break;
         }
     }

@@ -12,6 +12,9 @@
 
 enum status { STATUS_OK, STATUS_SKIP, STATUS_FAIL, STATUS_CRASH, STATUS_TIMEOUT };
 
+/* "OK", "SKIP", ... */
+const char *status_name(enum status status);
+
 /* A row of points.csv. NAN is written as empty. Times in seconds. */
 struct point {
     const char *impl, *family, *pass, *name, *isa, *cache, *policy, *numa, *act, *stop_reason;

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "machine.h"
+#include "problem_string.h"
 #include "progress.h"
 #include "record.h"
 #include "topology.h"
@@ -123,18 +124,33 @@ static bool start_worker(struct supervisor *s)
 
 /* ---- what it reports ---- */
 
-static void write_point(struct supervisor *s, int impl, enum status status, const char *row, size_t bytes)
+/* A point that failed is said at once: a study may go on for hours. */
+static void say_failure(struct supervisor *s, const struct message *point, const char *what)
+{
+    char problem[PROBLEM_STRING_MAX];
+    problem_string_print(&s->study->layers[s->task.group / s->study->output_count].problem, problem,
+                         sizeof problem);
+    progress_clear(&s->progress);
+    fprintf(stderr, "%s: %s (%s): %s\n", status_name(point->status), what, problem, point->reason);
+}
+
+/* row: the point as its line of points.csv, point->bytes long. */
+static void write_point(struct supervisor *s, const struct message *point, const char *row)
 {
     char text[128];
+    const int impl = point->impl;
     const struct layer *layer = &s->study->layers[s->task.group / s->study->output_count];
-    snprintf(text, sizeof text, "%s %s %s",
+    snprintf(text, sizeof text, "%s %s%s%s",
              conv_pass_name(s->study->outputs[s->task.group % s->study->output_count]),
-             s->study->impls[impl]->name, layer->name);
-    s->failed |= status >= STATUS_FAIL;
+             s->study->impls[impl]->name, *layer->name ? " " : "", layer->name);
+    if (point->status >= STATUS_FAIL) {
+        s->failed = true;
+        say_failure(s, point, text);
+    }
     if (s->task.done[impl] != '1') /* else measured again */
         progress_step(&s->progress, text);
     s->task.done[impl] = '1';
-    s->broken |= !record_write(s->record.points, row, bytes);
+    s->broken |= !record_write(s->record.points, row, point->bytes);
 }
 
 static void reset_done(struct supervisor *s)
@@ -164,7 +180,7 @@ static void receive(struct supervisor *s, const struct message *message, const c
             s->task.group = message->group;
             reset_done(s);
         }
-        write_point(s, message->impl, message->status, payload, message->bytes);
+        write_point(s, message, payload);
         break;
     }
 }
@@ -248,7 +264,9 @@ static void write_culprit(struct supervisor *s, int impl, bool in_time, int wait
     FILE *file = open_memstream(&row, &bytes);
     point_print(file, &point);
     fclose(file);
-    write_point(s, impl, point.status, row, bytes);
+    struct message message = {MESSAGE_POINT, s->task.group, impl, point.status, .bytes = bytes};
+    memcpy(message.reason, point.reason, sizeof message.reason);
+    write_point(s, &message, row);
     free(row);
 }
 

@@ -77,7 +77,8 @@ static void send_point(void *context, int impl, const struct point *point, const
     FILE *file = open_memstream(&text, &bytes);
     point_print(file, point);
     fclose(file);
-    const struct message message = {MESSAGE_POINT, worker->page->group, impl, point->status, bytes};
+    struct message message = {MESSAGE_POINT, worker->page->group, impl, point->status, .bytes = bytes};
+    memcpy(message.reason, point->reason, sizeof message.reason);
     send(worker, message, text);
     free(text);
 }

@@ -27,8 +27,9 @@ enum message_kind { MESSAGE_CEILING, MESSAGE_POINT, MESSAGE_SAMPLES };
 struct message {
     enum message_kind kind;
     int group, impl;    /* MESSAGE_POINT: whose row it is */
-    enum status status; /* MESSAGE_POINT */
-    size_t bytes;       /* MESSAGE_CEILING: a struct ceiling; else CSV rows */
+    enum status status; /* MESSAGE_POINT, and why: */
+    char reason[sizeof((struct point *)0)->reason];
+    size_t bytes; /* MESSAGE_CEILING: a struct ceiling; else CSV rows */
 };
 
 #endif

@@ -247,6 +247,21 @@ static int run(const char *name)
     return study_run(&study, 2, argv);
 }
 
+/* The same, and what it says on stderr. */
+static int run_heard(const char *name, char *said, size_t size)
+{
+    FILE *heard = tmpfile();
+    const int keep = dup(STDERR_FILENO);
+    assert_true(heard && dup2(fileno(heard), STDERR_FILENO) >= 0);
+    const int status = run(name);
+    dup2(keep, STDERR_FILENO);
+    close(keep);
+    rewind(heard);
+    said[fread(said, 1, size - 1, heard)] = '\0';
+    fclose(heard);
+    return status;
+}
+
 /* ---- reading what was written ---- */
 
 struct row {
@@ -376,7 +391,8 @@ static void each_bad_one_costs_its_point_only(void **state)
     enum { IMPLS = sizeof expected / sizeof *expected };
     struct row rows[3 * IMPLS];
     (void)state;
-    assert_int_equal(run("all"), 1);
+    static char said[1 << 16], line[128];
+    assert_int_equal(run_heard("all", said, sizeof said), 1);
     assert_int_equal(read_rows(rows, 3 * IMPLS), 3 * IMPLS);
     for (int i = 0; i < 3 * IMPLS; i++)
         for (int e = 0; e < IMPLS; e++) {
@@ -395,6 +411,9 @@ static void each_bad_one_costs_its_point_only(void **state)
         for (int i = 0; i < 3 * IMPLS; i++)
             times += !strcmp(rows[i].impl, expected[e].impl);
         assert_int_equal(times, 3);
+        snprintf(line, sizeof line, "%s: upd %s a,b (", expected[e].status, expected[e].impl);
+        const bool failed = strcmp(expected[e].status, "OK") && strcmp(expected[e].status, "SKIP");
+        assert_true(failed == (strstr(said, line) != NULL));
     }
     assert_true(machine_completed());
 }
