@@ -18,8 +18,7 @@ static struct conv_layer layer_of(enum conv_tensor output, int i)
     }
 }
 
-/* Channels that fill up the last block of a native dst are zero after phi as before: exported and imported again, it
- * is the same. */
+/* What fills up the last block of a native dst is zero after phi as before: exported and imported again, it is the same. */
 static void assert_padding_is_zero(struct runner *runner, const struct trial *trial)
 {
     const size_t bytes = runner->plan.bytes[CONV_DST];
