@@ -518,6 +518,13 @@ const struct option_rule option_rules[] = {
      .low = 1,
      .high = 1000,
      .help = "repetitions of everything, each in a new process"},
+    {.name = "phases",
+     .commands = RUN,
+     .read = read_flag,
+     .member = MEMBER(study.phases),
+     .help =
+         "after the samples of a point, take a run apart into packing, products, reduction ...: a table and "
+         "phases.csv"},
     {.name = "seed",
      .argument = "N",
      .preset = "1",

@@ -244,6 +244,11 @@ static void run_batch(struct group *group, struct candidate *candidates, int cou
             due += candidates[i].due;
         }
     }
+    for (int i = 0; i < count && study->phases; i++)
+        if (candidates[i].series.n) {
+            const struct profile profile = profile_run(&candidates[i].runner, candidates[i].series.sgd_s);
+            group->emit_profile(group->context, &candidates[i].point, &candidates[i].runner, &profile);
+        }
     for (int i = 0; i < count; i++) {
         free(candidates[i].series.timing);
         runner_free(&candidates[i].runner);

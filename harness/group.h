@@ -8,10 +8,15 @@
 #define TRIPASS_GROUP_H
 
 #include "measure.h"
+#include "profile.h"
 #include "topology.h"
 
 /* Receives a finished point; series is NULL if nothing was timed. */
 typedef void point_fn(void *context, int impl, const struct point *point, const struct series *series);
+
+/* Receives where the time of a point goes. */
+typedef void profile_fn(void *context, const struct point *point, const struct runner *runner,
+                        const struct profile *profile);
 
 struct group {
     const struct study *study;
@@ -24,8 +29,9 @@ struct group {
     double time_s; /* wall time that the budget has for this group; INFINITY: as the study says */
     double *
         s_per_flop; /* per implementation: how slow it was in this pass lately, 0 = unknown; kept up to date */
-    double *best_flops; /* the best FMA ceiling of the run at this thread count; kept up to date */
-    point_fn *emit;     /* again for a point that is measured again */
+    double *best_flops;       /* the best FMA ceiling of the run at this thread count; kept up to date */
+    point_fn *emit;           /* again for a point that is measured again */
+    profile_fn *emit_profile; /* with study->phases */
     void *context;
 };
 

@@ -4,6 +4,7 @@
 
 #include "activation.h"
 #include "problem_string.h"
+#include "profile.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -300,7 +301,7 @@ static int open_table(const char *dir, const char *name, void (*header)(FILE *),
 
 bool record_open(struct record *record, const char *out, bool force)
 {
-    *record = (struct record){.points = -1, .samples = -1};
+    *record = (struct record){.points = -1, .samples = -1, .phases = -1};
     if (!strcmp(out, "-")) {
         record->points = STDOUT_FILENO;
         return write_header(record->points, point_print_header);
@@ -313,6 +314,13 @@ bool record_open(struct record *record, const char *out, bool force)
         return false;
     record->samples = open_table(out, "samples.csv", sample_print_header, force);
     return record->samples >= 0;
+}
+
+bool record_open_phases(struct record *record, bool force)
+{
+    if (record->dir)
+        record->phases = open_table(record->dir, "phases.csv", profile_print_header, force);
+    return !record->dir || record->phases >= 0;
 }
 
 bool record_write(int file, const char *text, size_t bytes)
@@ -334,6 +342,8 @@ bool record_close(struct record *record)
 {
     if (!record->dir)
         return true;
+    if (record->phases >= 0)
+        close(record->phases);
     bool points = !close(record->points), samples = !close(record->samples);
     return (points && samples) || complain("finish", record->dir, "-o DIR on a disk with room");
 }

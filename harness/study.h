@@ -44,6 +44,7 @@ struct study {
     enum isa isa;
     struct conv_layer layer; /* computed and timed with each pass */
     enum cache_protocol cache;
+    bool phases;         /* profile each point after its samples: phases.csv */
     bool check_only;     /* check, do not time */
     int samples;         /* timed calls a point at most (the stop rule's upper bound), >= 1 */
     double max_time_s;   /* wall time a point's samples may take */

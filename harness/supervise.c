@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "machine.h"
 #include "problem_string.h"
+#include "profile.h"
 #include "progress.h"
 #include "record.h"
 #include "topology.h"
@@ -174,6 +175,14 @@ static void receive(struct supervisor *s, const struct message *message, const c
     case MESSAGE_SAMPLES:
         if (s->record.samples >= 0)
             s->broken |= !record_write(s->record.samples, payload, message->bytes);
+        break;
+    case MESSAGE_PHASES:
+        if (s->record.phases >= 0)
+            s->broken |= !record_write(s->record.phases, payload, message->bytes);
+        break;
+    case MESSAGE_TABLE:
+        progress_clear(&s->progress);
+        fwrite(payload, 1, message->bytes, s->record.dir ? stdout : stderr);
         break;
     case MESSAGE_POINT:
         if (message->group != s->task.group) {
@@ -380,7 +389,8 @@ int study_run(const struct study *study, int argc, char **argv)
     struct supervisor s;
     if (!open_supervisor(&s, study, argc, argv))
         return 2;
-    if (!record_open(&s.record, study->out, study->force)) {
+    if (!record_open(&s.record, study->out, study->force) ||
+        (study->phases && !record_open_phases(&s.record, study->force))) {
         close_supervisor(&s);
         return 2;
     }
@@ -397,6 +407,8 @@ int study_run(const struct study *study, int argc, char **argv)
                        study->impl_count,
                    s.deadline);
     s.broken = s.record.dir && !machine_write(&machine, s.record.dir);
+    if (study->phases)
+        profile_print_table_header(s.record.dir ? stdout : stderr);
     run_all(&s);
     progress_clear(&s.progress);
     machine.end = time(NULL);

@@ -83,6 +83,21 @@ static void send_point(void *context, int impl, const struct point *point, const
     free(text);
 }
 
+static void send_profile(void *context, const struct point *point, const struct runner *runner,
+                         const struct profile *profile)
+{
+    const struct worker *worker = context;
+    for (int table = 0; table <= 1; table++) {
+        char *text;
+        size_t bytes;
+        FILE *file = open_memstream(&text, &bytes);
+        profile_print(file, table, profile, runner, point);
+        fclose(file);
+        send(worker, (struct message){.kind = table ? MESSAGE_TABLE : MESSAGE_PHASES, .bytes = bytes}, text);
+        free(text);
+    }
+}
+
 /* Points of a group that are not refused. */
 static int group_points(const struct study *study, int group)
 {
@@ -138,6 +153,7 @@ static void walk(struct worker *worker, const struct topology *topology)
             .s_per_flop = s_per_flop + study->impl_count * (int)output,
             .best_flops = &worker->assignment.best_flops,
             .emit = send_point,
+            .emit_profile = send_profile,
             .context = worker,
         };
         group_run(&group);

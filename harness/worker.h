@@ -22,14 +22,14 @@ int assignment_print(const struct assignment *assignment, char *text, size_t siz
 bool assignment_parse(struct assignment *assignment, const char *text);
 
 /* A message on the pipe: this, then `bytes` bytes. */
-enum message_kind { MESSAGE_CEILING, MESSAGE_POINT, MESSAGE_SAMPLES };
+enum message_kind { MESSAGE_CEILING, MESSAGE_POINT, MESSAGE_SAMPLES, MESSAGE_PHASES, MESSAGE_TABLE };
 
 struct message {
     enum message_kind kind;
     int group, impl;    /* MESSAGE_POINT: whose row it is */
     enum status status; /* MESSAGE_POINT, and why: */
     char reason[sizeof((struct point *)0)->reason];
-    size_t bytes; /* MESSAGE_CEILING: a struct ceiling; else CSV rows */
+    size_t bytes; /* MESSAGE_CEILING: a struct ceiling; MESSAGE_TABLE: lines for people; else CSV rows */
 };
 
 #endif

@@ -2,6 +2,7 @@
 #include "layer.h"
 
 #include "kernels/elementwise.h"
+#include "phase.h"
 #include "size.h"
 
 #include <string.h>
@@ -154,12 +155,15 @@ void conv_run(const struct conv_impl *impl, const struct conv_plan *plan, float 
     } else if (plan->output == CONV_DST) {
         impl->run(plan, tensor, scratch);
         forward(plan, plan->layer.bias ? beside : NULL, tensor[CONV_DST]);
+        phase_mark(PHASE_LAYER);
     } else if (plan->output == CONV_SRC) {
         float *dz = own_scratch(plan, scratch);
         backward(plan, beside, tensor[CONV_DST], dz);
+        phase_mark(PHASE_LAYER);
         impl->run(plan, (float *[CONV_TENSORS]){tensor[CONV_SRC], tensor[CONV_WEI], dz}, scratch);
     } else {
         impl->run(plan, tensor, scratch);
         sum_bias(plan, tensor[CONV_DST], beside, own_scratch(plan, scratch));
+        phase_mark(PHASE_LAYER);
     }
 }

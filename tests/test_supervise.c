@@ -222,6 +222,8 @@ static struct study study_named(const char *name)
         study.retry_noisy = 2;
     } else if (!strcmp(name, "check")) {
         study.check_only = true;
+    } else if (!strcmp(name, "phases")) {
+        study.phases = true;
     } else if (!strcmp(name, "cold")) {
         study.cache = CACHE_COLD;
     } else if (!strcmp(name, "narrow")) {
@@ -356,10 +358,10 @@ static int new_directory(void **state)
 
 static int remove_directory(void **state)
 {
-    static const char *const names[] = {"points.csv", "samples.csv", "machine.json"};
+    static const char *const names[] = {"points.csv", "samples.csv", "machine.json", "phases.csv"};
     char path[4096];
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         snprintf(path, sizeof path, "%s/%s", directory, names[i]);
         unlink(path);
     }
@@ -520,6 +522,15 @@ static void cold_caches(void **state)
         assert_true(atof(rows[i].cache_sets) * (atof(rows[i].native_bytes) + 3 * 3 * 64) > bytes);
 }
 
+/* What bears no marks is one phase; upd has the step too. */
+static void profiles_are_kept_apart(void **state)
+{
+    (void)state;
+    all_ok("phases");
+    assert_int_equal(lines(file_text("phases.csv")), 1 + 2 * (3 + 1));
+    assert_int_equal(lines(file_text("samples.csv")), 1 + 2 * 3 * 9);
+}
+
 static void one_at_a_time_where_memory_is_short(void **state)
 {
     (void)state;
@@ -630,6 +641,7 @@ int main(int argc, char **argv)
         TEST(results_are_kept_unless_forced),
         TEST(check_only_times_nothing),
         TEST(cold_caches),
+        TEST(profiles_are_kept_apart),
         TEST(one_at_a_time_where_memory_is_short),
         TEST(memory_is_predicted),
         TEST(a_budget_skips_what_it_cannot_pay),

@@ -7,6 +7,7 @@
 
 #include "kernels/lanes.h"
 #include "kernels/transpose.h"
+#include "phase.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -151,6 +152,7 @@ static void take_turn(const struct gather *g, const struct turn *turn, const flo
         if (i == 0)
             a = opened;
     }
+    phase_mark(PHASE_INPUT);
     const ptrdiff_t a_image = f->strip.kind == DIRECT ? groups * floats(&g->in) : (ptrdiff_t)g->copy_floats;
     const float *b = weights + turn->group * g->group_weights + f->weights + turn->block * f->block;
     for (int panel = turn->panel; panel < turn->panel + turn->panels; panel++)
@@ -158,6 +160,7 @@ static void take_turn(const struct gather *g, const struct turn *turn, const flo
             compute(g, turn, panel, a + i * a_image, b + panel * g->width * f->panel,
                     out + ((ptrdiff_t)(turn->image + i) * groups + turn->group) * floats(&g->out) +
                         (ptrdiff_t)panel * g->width * g->out.h * g->out.w * g->out.block);
+    phase_mark(PHASE_MULTIPLY);
 }
 
 /* Units of work are (images, group, item, panel). The number of the first unit of thread `t`, so that threads share
@@ -189,6 +192,7 @@ static void run(const void *state, float *const tensor[CONV_TENSORS], float *scr
         float *copies = scratch + g->packed_floats + (size_t)t * g->together * g->copy_floats;
         if (g->transposed)
             transpose_weights(g, tensor[CONV_WEI], scratch);
+        phase_mark(PHASE_WEIGHTS);
         const long end = first_unit(g, t + 1, threads);
         for (long n = first_unit(g, t, threads), next; n < end; n = next) {
             const long outer = n / g->panels / g->items;

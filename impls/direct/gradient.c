@@ -11,6 +11,7 @@
 #include "direct.h"
 
 #include "kernels/lanes.h"
+#include "phase.h"
 
 #include <omp.h>
 #include <stdio.h>
@@ -145,6 +146,7 @@ static void run_task(const struct gradient *g, const struct task *task, long fir
     float *copies = scratch + g->y.taps * g->segments * sizeof(struct brgemm_segment) / sizeof(float);
     for (int o = 0; o < task->obs; o++)
         memset(dw + o * oc_pitch, 0, task->ibs * native_weight_block(&g->native) * sizeof(float));
+    phase_mark(PHASE_OUTPUT);
     for (long unit = first; unit < last; unit++) {
         const int image = (int)(unit / strips) * g->together, y0 = (int)(unit % strips) * g->strip.rows;
         const int images = q->mb - image < g->together ? q->mb - image : g->together;
@@ -160,12 +162,14 @@ static void run_task(const struct gradient *g, const struct task *task, long fir
         for (int ty = 0; ty < g->y.taps; ty++)
             reduce_rows(g, ty, y0, images, g->strip.kind == DIRECT ? src_image : (ptrdiff_t)g->copy_floats,
                         &r[ty]);
+        phase_mark(PHASE_INPUT);
         const float *b = tensor[CONV_DST] + image * dst_image + task->group * floats(&g->native.dst) +
                          (ptrdiff_t)task->ob * g->native.dst.h * g->native.dst.w * B;
         if (g->correlate)
             add_depthwise(g, r, a, b, dw);
         else
             add_unit(g, task, r, a, b, dw, oc_pitch);
+        phase_mark(PHASE_MULTIPLY);
     }
 }
 
@@ -214,13 +218,16 @@ static void run(const void *state, float *const tensor[CONV_TENSORS], float *scr
                 run_task(g, &task, first, first + next - at, tensor, mine, mine + own, task.ibs * block);
         }
 #pragma omp barrier
+        phase_mark(PHASE_MULTIPLY);
         for (int other = 1; other < threads; other++) {
             const long begin = total * other / threads;
             if (begin % g->units && begin < total * (other + 1) / threads)
                 add_partial(g, begin, scratch + other * g->scratch_floats + own, weights);
         }
+        phase_mark(PHASE_REDUCE);
     }
     native_mask(&g->native, weights, g->threads);
+    phase_mark(PHASE_OUTPUT);
 }
 
 static void destroy(void *state)

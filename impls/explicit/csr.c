@@ -12,6 +12,7 @@
 #include "explicit/csr_row.h"
 #include "explicit/matrix.h"
 #include "im2col/columns.h"
+#include "phase.h"
 #include "size.h"
 
 #include <limits.h>
@@ -108,8 +109,10 @@ static void multiply(const struct conv_plan *plan, const float *values, void *sc
     for (size_t row = 0; row < s->m.rows; row++) {
         const size_t start = matrix_start(&s->m, row), entries = matrix_start(&s->m, row + 1) - start;
         matrix_fill_sparse(&s->m, row, values, col + start, value + start);
+        phase_mark(gradient ? PHASE_INPUT : PHASE_WEIGHTS);
         row_product(&shape, entries, col + start, value + start, b + matrix_group(&s->m, row) * group_b,
                     c + row * s->c_stride);
+        phase_mark(PHASE_MULTIPLY);
     }
 }
 
@@ -119,8 +122,10 @@ static void run_images(const struct conv_plan *plan, float *const tensor[CONV_TE
     const enum conv_tensor input = s->m.col;
     const size_t mb = plan->problem.mb, image = conv_elements(&plan->problem, input) / mb;
     transpose(plan, mb, image, tensor[input], image, scratch, s->b_stride);
+    phase_mark(PHASE_INPUT);
     multiply(plan, tensor[CONV_WEI], scratch, false);
     transpose(plan, s->m.rows, mb, scratch + s->b_floats, s->c_stride, tensor[plan->output], s->m.rows);
+    phase_mark(PHASE_OUTPUT);
 }
 
 static void run_gradient(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], float *scratch)
@@ -130,11 +135,13 @@ static void run_gradient(const struct conv_plan *plan, float *const tensor[CONV_
     const size_t plane = s->m.cols, k = s->m.rows / p->g, ocg = s->group_lanes;
     for (size_t mb = 0; mb < (size_t)p->mb; mb++) {
         transpose(plan, p->oc, plane, tensor[CONV_DST] + mb * p->oc * plane, plane, scratch, s->b_stride);
+        phase_mark(PHASE_INPUT);
         multiply(plan, tensor[CONV_SRC] + mb * p->ic * p->ih * p->iw, scratch, mb > 0);
     }
     for (size_t g = 0; g < (size_t)p->g; g++)
         transpose(plan, k, ocg, scratch + s->b_floats + g * k * s->c_stride, s->c_stride,
                   tensor[CONV_WEI] + g * ocg * k, k);
+    phase_mark(PHASE_OUTPUT);
 }
 
 static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "explicit/matrix.h"
 #include "kernels/blas.h"
+#include "phase.h"
 #include "size.h"
 
 #include <stdio.h>
@@ -63,6 +64,7 @@ static void multiply_by_a(const struct conv_plan *plan, float *const tensor[CONV
     const struct matrix *m = plan->state;
     const size_t src = (size_t)p->ic * p->ih * p->iw, dst = (size_t)p->oc * p->oh * p->ow;
     build(plan, tensor[CONV_WEI], a);
+    phase_mark(PHASE_WEIGHTS);
     for (size_t g = 0; g < (size_t)p->g; g++) {
         const size_t rows = m->rows / p->g, cols = m->cols;
         const struct blas_matrix block = {a + g * rows * cols, cols, plan->output == CONV_DST};
@@ -73,6 +75,7 @@ static void multiply_by_a(const struct conv_plan *plan, float *const tensor[CONV
                 : (struct blas_product){p->mb, cols, rows, {y, dst, false}, block, x, src, false};
         blas_multiply(plan->threads, &product);
     }
+    phase_mark(PHASE_MULTIPLY);
 }
 
 /* wei = sum over images Q^T dst */
@@ -83,6 +86,7 @@ static void multiply_by_q(const struct conv_plan *plan, float *const tensor[CONV
     const size_t ocg = p->oc / p->g, k = m->cols / p->g;
     for (size_t mb = 0; mb < (size_t)p->mb; mb++) {
         build(plan, tensor[CONV_SRC] + mb * p->ic * p->ih * p->iw, q);
+        phase_mark(PHASE_INPUT);
         for (size_t g = 0; g < (size_t)p->g; g++) {
             const float *dst = tensor[CONV_DST] + (mb * p->oc + g * ocg) * m->rows;
             const struct blas_product product = {.rows = ocg,
@@ -95,6 +99,7 @@ static void multiply_by_q(const struct conv_plan *plan, float *const tensor[CONV
                                                  .accumulate = mb > 0};
             blas_multiply(plan->threads, &product);
         }
+        phase_mark(PHASE_MULTIPLY);
     }
 }
 

@@ -12,6 +12,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "im2col/columns.h"
 #include "kernels/brgemm.h"
+#include "phase.h"
 #include "size.h"
 
 #include <limits.h>
@@ -88,6 +89,7 @@ static void multiply(const struct state *s, size_t rows, size_t cols, size_t dep
                            c + r.begin * c_stride + col);
         }
     }
+    phase_mark(PHASE_MULTIPLY);
 }
 
 /* ---- blocks of dst ---- */
@@ -115,6 +117,7 @@ static void move_dst(const struct state *s, enum move move, size_t oc, size_t co
                     memcpy(column + c * s->stride, image + c * plane, run * sizeof(float));
         at += run;
     }
+    phase_mark(move == TO_DST ? PHASE_OUTPUT : PHASE_INPUT);
 }
 
 /* ---- the passes ---- */
@@ -147,6 +150,7 @@ static void forward(const struct state *s, struct part at, float *const tensor[C
         struct range channels = {c, min(c + s->channels, s->icg)};
         struct columns_block block = block_of(s, at.g, channels, x);
         s->columns->gather(&s->p, &block, tensor[CONV_SRC], q);
+        phase_mark(PHASE_INPUT);
         multiply(s, oc.end - oc.begin, x.end - x.begin, block.channels * s->taps,
                  (struct matrix){wei + c * s->taps, s->k}, (struct matrix){q, s->stride}, d, s->stride,
                  c > 0);
@@ -193,6 +197,7 @@ static void backward(const struct state *s, struct part at, float *const tensor[
                          (struct matrix){d + oc.begin * s->stride, s->stride}, q, s->stride, i > 0);
             }
             s->columns->scatter(&s->p, &block, q, tensor[CONV_SRC]);
+            phase_mark(PHASE_OUTPUT);
         }
     }
 }
@@ -212,6 +217,7 @@ static void gradient(const struct state *s, struct part at, float *const tensor[
             struct range channels = {c, min(c + s->channels, mine.end)};
             struct columns_block block = block_of(s, at.g, channels, x);
             s->columns->gather(&s->p, &block, tensor[CONV_SRC], q);
+            phase_mark(PHASE_INPUT);
             multiply(s, block.channels * s->taps, s->ocg, x.end - x.begin, (struct matrix){q, s->stride},
                      (struct matrix){d, s->oc_stride}, sum + c * s->taps * s->oc_stride, s->oc_stride,
                      begin > pixels.begin);
@@ -245,6 +251,7 @@ static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS],
         float *own = shared + s->shared + omp_get_thread_num() * s->own;
         if (plan->output == CONV_SRC)
             transpose_weights(s, tensor[CONV_WEI], shared);
+        phase_mark(PHASE_WEIGHTS);
 #pragma omp for schedule(static)
         for (size_t i = 0; i < parts; i++) {
             const struct part at = part_of(s, i);
@@ -254,8 +261,10 @@ static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS],
             default: gradient(s, at, tensor, own, shared); break;
             }
         }
+        phase_mark(PHASE_MULTIPLY);
         if (plan->output == CONV_WEI)
             reduce(s, tensor[CONV_WEI], shared);
+        phase_mark(PHASE_REDUCE);
     }
 }
 

@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "im2col/columns.h"
 #include "kernels/blas.h"
+#include "phase.h"
 #include "size.h"
 
 #include <stdio.h>
@@ -81,6 +82,7 @@ static void run_image(const struct conv_plan *plan, float *const tensor[CONV_TEN
     float *dst = tensor[CONV_DST] + (mb * p->oc + g * s.ocg) * s.columns;
     if (copy && plan->output != CONV_SRC)
         move(plan, block, tensor[CONV_SRC], q, true);
+    phase_mark(PHASE_INPUT);
     const struct blas_matrix q_matrix = {q, s.columns, plan->output == CONV_WEI};
     const struct blas_matrix w_matrix = {wei, s.k, plan->output == CONV_SRC},
                              d_matrix = {dst, s.columns, false};
@@ -90,8 +92,10 @@ static void run_image(const struct conv_plan *plan, float *const tensor[CONV_TEN
         [CONV_WEI] = {s.ocg, s.k, s.columns, d_matrix, q_matrix, wei, s.k, mb > 0},
     };
     blas_multiply(plan->threads, &products[plan->output]);
+    phase_mark(PHASE_MULTIPLY);
     if (copy && plan->output == CONV_SRC)
         move(plan, block, tensor[CONV_SRC], q, false);
+    phase_mark(PHASE_OUTPUT);
 }
 
 static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)

@@ -10,6 +10,7 @@
  *     sums                        S  [point][k block][c][16]
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "phase.h"
 #include "winograd/winograd.h"
 
 #include <omp.h>
@@ -137,6 +138,7 @@ static void write_weights(const struct job *j, int group, struct task t, int thr
                 for (int point = 0; point < w->points; point++)
                     for (int i = 0; i < B * B; i++)
                         sum[point * l->s_point + i] += sum[other * l->thread + point * l->s_point + i];
+            phase_mark(PHASE_REDUCE);
             const struct winograd_window window = {
                 .base = wei, .row = TAPS * B * B, .pixel = B * B, .height = TAPS, .width = TAPS};
             const struct winograd_values values = {
@@ -146,6 +148,7 @@ static void write_weights(const struct job *j, int group, struct task t, int thr
                 for (int v = 0; v < TAPS; v++)
                     if (tap_is_dead(&w->h, h) || tap_is_dead(&w->w, v))
                         memset(wei + (h * TAPS + v) * B * B, 0, B * B * sizeof *wei);
+            phase_mark(PHASE_OUTPUT);
         }
 }
 
@@ -166,9 +169,12 @@ static void run_own_tiles(const struct job *j, int group)
                             (struct winograd_panel){own + l->v, l->v_point, B, l->v_tile});
         winograd_read_small(w, j->dst, group, out,
                             (struct winograd_panel){own + l->d, l->d_point, l->d_block, B});
+        phase_mark(PHASE_INPUT);
         multiply(w, l, t, own + l->v, own + l->d, own + l->s);
+        phase_mark(PHASE_MULTIPLY);
     }
 #pragma omp barrier
+    phase_mark(PHASE_MULTIPLY);
 #pragma omp for collapse(2)
     for (int k = 0; k < w->kb; k++)
         for (int c = 0; c < w->cb; c++)
@@ -197,6 +203,7 @@ static void run_shared_tiles(const struct job *j, int group)
 #pragma omp for
         for (long tile = part.tile; tile < part.tile_end; tile++)
             read_tile(j, group, part, tile);
+        phase_mark(PHASE_INPUT);
 #pragma omp for collapse(2) schedule(dynamic)
         for (int k = 0; k < w->kb; k += l->k_step)
             for (int c = 0; c < w->cb; c += l->c_step) {
@@ -209,6 +216,7 @@ static void run_shared_tiles(const struct job *j, int group)
                 float *s = w->parts > 1 ? j->shared + l->s + k * l->s_block + (ptrdiff_t)c * B * B
                                         : j->thread + l->thread * omp_get_thread_num();
                 multiply(w, l, t, j->shared + l->v, j->shared + l->d, s);
+                phase_mark(PHASE_MULTIPLY);
                 if (index == w->parts - 1)
                     write_weights(j, group, t, 1, s);
             }

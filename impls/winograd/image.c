@@ -12,6 +12,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/transpose.h"
+#include "phase.h"
 #include "winograd/winograd.h"
 
 #include <omp.h>
@@ -172,14 +173,18 @@ static void run_own_tiles(const struct job *j, int group)
     for (int k = 0; k < w->kb; k++)
         for (int c = 0; c < w->cb; c++)
             transform_weights(w, l, j->backward, j->wei, (struct weights_part){group, k, k + 1, c, c + 1}, u);
+    phase_mark(PHASE_WEIGHTS);
 #pragma omp for schedule(dynamic) nowait
     for (long index = 0; index < w->parts; index++) {
         const struct winograd_part in = winograd_cut(w, index, w->parts, w->cb);
         const struct winograd_part out = winograd_cut(w, index, w->parts, w->kb);
         float *v = m + l->m_point;
         winograd_read_large(w, j->large, group, in, (struct winograd_panel){v, l->v_point, l->block, B});
+        phase_mark(PHASE_INPUT);
         multiply_points(w, l, in, (struct weights_part){group, 0, w->kb, 0, w->cb}, v, u, m);
+        phase_mark(PHASE_MULTIPLY);
         winograd_write_small(w, j->small, group, out, (struct winograd_panel){m, l->m_point, l->block, B});
+        phase_mark(PHASE_OUTPUT);
     }
 }
 
@@ -196,17 +201,21 @@ static void run_shared_tiles(const struct job *j, int group)
                 winograd_read_large(w, j->large, group, (struct winograd_part){tile, tile + 1, c, c + 1},
                                     (struct winograd_panel){v + c * l->block + (tile - part.tile) * B,
                                                             l->v_point, l->block, B});
+        phase_mark(PHASE_INPUT);
 #pragma omp for schedule(dynamic)
         for (int k = 0; k < w->kb; k += l->k_step) {
             struct weights_part weights = {group, k, min(k + l->k_step, w->kb), 0, 0};
             for (; weights.c < w->cb; weights.c = weights.c_end) {
                 weights.c_end = min(weights.c + l->c_step, w->cb);
                 transform_weights(w, l, j->backward, j->wei, weights, u);
+                phase_mark(PHASE_WEIGHTS);
                 multiply_points(w, l, part, weights, v, u, m);
+                phase_mark(PHASE_MULTIPLY);
             }
             winograd_write_small(w, j->small, group,
                                  (struct winograd_part){part.tile, part.tile_end, k, weights.k_end},
                                  (struct winograd_panel){m, l->m_point, l->block, B});
+            phase_mark(PHASE_OUTPUT);
         }
     }
 }
@@ -220,6 +229,7 @@ static void zero_share(const struct winograd *w, char *image, size_t bytes)
 #pragma omp for
     for (size_t i = 0; i < bytes; i += block)
         memset(image + i, 0, block);
+    phase_mark(PHASE_OUTPUT);
 }
 
 void winograd_image_run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)
