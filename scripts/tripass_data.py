@@ -125,6 +125,10 @@ def replicates(summary):
 
 
 def _process_times(samples):
+    if "attempt" in samples:  # of a point measured again only the last; its rounds are not those of the first attempt
+        attempt = pd.to_numeric(samples["attempt"])
+        samples = samples[attempt == attempt.groupby([samples["rep"], samples["impl"]]).transform("max")]
+        samples = samples.assign(round=samples["round"] + attempt * (samples["round"].max() + 1))
     logs = np.log(samples.pivot_table(index=["rep", "round"], columns="impl", values="t_s", aggfunc="last"))
     shift = (logs - logs.groupby("rep").transform("median")).median(axis=1)  # of a round: that of all who ran in it
     return np.exp(logs.sub(shift, axis=0).groupby("rep").median())

@@ -146,6 +146,17 @@ class Ratios(Case):
         half = 4.302653 * logs.std(ddof=1) / 3**0.5  # Student's t, 2 degrees of freedom
         np.testing.assert_allclose(np.log([row["ratio"], row["lo"], row["hi"]]), logs.mean() + np.array([0, -half, half]))
 
+    def test_rounds_of_different_attempts_are_not_paired(self):
+        self.write([point("direct", 1), point("onednn", 2)], noise=lambda index: 1 + index)
+        file = self.study / "samples.csv"
+        with open(file) as text:
+            rows = [row | {"attempt": 0} for row in csv.DictReader(text)]
+        again = [row | {"attempt": 1, "t_s": 4} for row in rows[:3] if row["impl"] == "direct"]
+        write_csv(file, rows + again)
+        (times,) = data.replicates(self.summary()).values()
+        self.assertEqual(list(times["direct"].round(9)), [4])
+        self.assertAlmostEqual(times["onednn"].iloc[0], 2 * (1 + ROUNDS // 2))
+
     def test_without_samples_or_a_second_process_there_is_no_interval(self):
         for noise in (None, lambda index: 1):
             self.write([point("direct", 1), point("onednn", 2)], noise)
