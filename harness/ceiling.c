@@ -59,7 +59,7 @@ static double probe_run(const struct probe *probe)
     const size_t arrays = (size_t)traffic_arrays[probe->traffic];
     const size_t n = probe->bytes / sizeof(float) / arrays & ~(size_t)(TRAFFIC_BLOCK - 1);
     const long passes = 1 + (long)(TRAFFIC_BYTES / probe->bytes);
-    double best = INFINITY;
+    double best = HUGE_VAL;
     for (int call = 0; call < TRAFFIC_CALLS; call++) {
         const double start = clock_now();
 #pragma omp parallel num_threads(probe->threads)

@@ -10,6 +10,9 @@
  * where a call takes more than 0.2 s: filling a 32 MB cache at 10 GB/s takes 3 ms, 1.5 % of that.
  * cold: each call works on the next of several sets of tensors, which hold twice the last-level cache together.
  *
+ * Noise: the system's counters are read before the untimed and after the timed call (noise.h), so that the reading itself
+ * is in no sample and in no cache; the rounds' FMA ceilings tell the clock.
+ *
  * A runner leaves the rounds when it has `samples` samples, or when its calls have taken max_time_s; at least one
  * sample is always taken.
  *
