@@ -40,12 +40,11 @@ static struct axis axis_random(uint64_t *r, bool winograd)
     return a;
 }
 
-static struct conv_problem candidate(uint64_t *r)
+static struct conv_problem candidate(uint64_t *r, bool winograd, int channels)
 {
-    const bool winograd = random_below(r, 100) < 45;
     const struct axis h = axis_random(r, winograd), w = axis_random(r, winograd);
     int g = 1, ic, oc;
-    switch (random_below(r, 8)) {
+    switch (channels) {
     case 0: /* depthwise, sometimes with a channel multiplier */
         g = PICK(r, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33);
         ic = 1;
@@ -57,8 +56,14 @@ static struct conv_problem candidate(uint64_t *r)
         oc = PICK(r, 1, 2, 3, 4, 7, 8, 9, 16, 17);
         break;
     case 2: /* longer than the blocks that reductions and panels are cut into */
-        ic = PICK(r, 1, 16, 40, 64, 65, 129, 144, 257, 272);
-        oc = PICK(r, 1, 16, 40, 64, 65, 129, 144, 257, 272);
+    case 3:
+        ic = PICK(r, 64, 65, 129, 144, 257, 272);
+        oc = PICK(r, 1, 8, 16, 17, 40);
+        if (random_below(r, 2)) {
+            const int many = ic;
+            ic = oc;
+            oc = many;
+        }
         break;
     default:
         ic = PICK(r, 1, 2, 3, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 48);
@@ -94,9 +99,11 @@ static bool suitable(const struct conv_problem *p)
 
 struct conv_problem problem_random(uint64_t *random)
 {
+    const bool winograd = random_below(random, 100) < 45;
+    const int channels = random_below(random, 8); /* drawn once, or else large ones would be rare */
     struct conv_problem p;
     do
-        p = candidate(random);
+        p = candidate(random, winograd, channels);
     while (!suitable(&p));
     return p;
 }

@@ -17,7 +17,7 @@ int test_count(int normal);
 /* A sound problem of at most 2e6 multiply-adds and 64 K elements a tensor, at least one tap of which falls inside
  * the image, biased to where kernels break: sizes 1, block - 1, block, block + 1 for blocks 8, 16, 32; kernels larger
  * than the image; padding >= kernel; stride > kernel; asymmetric and negative padding on the right; groups
- * (depthwise, odd sizes); dilation. Almost half are 3x3 with stride 1 and no dilation, so that Winograd has its share. */
+ * (depthwise, odd sizes); many channels; dilation. Almost half are 3x3 with stride 1 and no dilation, so that Winograd has its share. */
 struct conv_problem problem_random(uint64_t *random);
 
 /* A problem with data for all three tensors in their plain layouts, taken (see take). Integers are so small that `slack` times the

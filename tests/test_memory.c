@@ -14,7 +14,6 @@ static void assert_written(const struct rig *rig)
             trial_fail(&rig->trial, "did not write element %zu of its native output", i);
 }
 
-/* Three runs: on poison, on the output and the scratch of the first, and on other dirt. */
 /* What a native output has beyond the plain one is zero: exported and imported again, it is the same. */
 static void assert_padding_is_zero(const struct rig *rig)
 {
@@ -32,6 +31,7 @@ static void assert_padding_is_zero(const struct rig *rig)
             trial_fail(trial, "native output %zu is %g, not zero as padding should be", i, (double)native[i]);
 }
 
+/* Three runs: on poison, on the output and the scratch of the first, and on other dirt. */
 static bool check_runs(const struct trial *trial, float *const plain[CONV_TENSORS])
 {
     struct rig rig;

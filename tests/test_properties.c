@@ -144,7 +144,10 @@ static void show(const size_t at[CONV_TENSORS], void *context)
         impulse->expected[at[impulse->output]].value += (double)impulse->seen[at[impulse->other]];
 }
 
-/* A one in one place of `input`, zero elsewhere: the output is the other input, moved (and turned, in backward). */
+/* A one in one place of `input`, zero elsewhere: the output is the other input, moved (and turned, in backward). Bounds are
+ * for data of one magnitude: products are rounded together with the large neighbors that share a transform or a sum with
+ * them. An impulse has no such neighbors, so it is off by no more than ones everywhere would be, in proportion to the sum
+ * that those have; the single product that is left of this sum is no measure. */
 static bool check_impulse_in(const struct trial *trial, float *const plain[CONV_TENSORS],
                              enum conv_tensor input)
 {
@@ -155,12 +158,15 @@ static bool check_impulse_in(const struct trial *trial, float *const plain[CONV_
                               .other = (enum conv_tensor)(CONV_TENSORS - input - trial->output),
                               .where = n * 5 / 7};
     float *tensors[CONV_TENSORS] = {plain[0], plain[1], plain[2]}, *result = take(outputs * sizeof *result);
-    tensors[input] = memset(take(n * sizeof(float)), 0, n * sizeof(float));
-    tensors[input][impulse.where] = 1;
+    tensors[input] = take(n * sizeof(float));
+    for (size_t i = 0; i < n; i++)
+        tensors[input][i] = 1;
     impulse.seen = plain[impulse.other];
-    impulse.expected = take(outputs * sizeof *impulse.expected);
+    impulse.expected = truth_of(p, trial->output, tensors);
     for (size_t i = 0; i < outputs; i++)
-        impulse.expected[i] = (struct conv_element){0, 4}; /* no element is larger than 4 */
+        impulse.expected[i].value = 0;
+    memset(tensors[input], 0, n * sizeof(float));
+    tensors[input][impulse.where] = 1;
     if (!trial_run(trial, tensors, result))
         return false;
     for_each_tap(p, show, &impulse);
