@@ -54,11 +54,11 @@ static struct layout make_layout(const struct winograd *w)
     return l;
 }
 
-/* Measured (Zen 3): own sums up to 128 x 128 channels. The values of shared parts fill half of a level 3 cache of 32 MB,
+/* Measured (Zen 3): own sums up to 128 x 128 channels. The values of shared parts fill 20 MB of a level 3 cache of 32,
  * those of own parts the level 2 cache. */
 void winograd_gradient_plan(struct conv_plan *plan)
 {
-    enum { OWN_SUMS = 128 * 128, SHARED_BYTES = 16 << 20, SHARED_PART = 96, PART_MIN = 24, PART_MAX = 96 };
+    enum { OWN_SUMS = 128 * 128, SHARED_BYTES = 20 << 20, SHARED_PART = 96, PART_MIN = 24, PART_MAX = 96 };
     struct winograd *w = plan->state;
     const long tile_bytes = (long)sizeof(float) * w->points * (w->cb + w->kb) * B;
     w->shared = (long)w->cb * w->kb * B * B > OWN_SUMS;
@@ -77,6 +77,12 @@ void winograd_gradient_plan(struct conv_plan *plan)
     plan->scratch_bytes = sizeof(float) * (size_t)(l.shared + l.thread * plan->threads);
 }
 
+struct operands {
+    const float *v, *d;
+    float *s;
+    struct winograd_ahead *ahead; /* of both images, to prefetch meanwhile; or NULL */
+};
+
 /* S (+)= V^T D at all points, for channel blocks [c, c_end) x [k, k_end); s: of the first of them. */
 struct task {
     int tiles;
@@ -84,8 +90,7 @@ struct task {
     bool accumulate;
 };
 
-static void multiply(const struct winograd *w, const struct layout *l, struct task t, const float *v,
-                     const float *d, float *s)
+static void multiply(const struct winograd *w, const struct layout *l, struct task t, struct operands o)
 {
     const int vlen = w->gemm->vlen, panel = w->gemm->vectors * vlen, width = (t.k_end - t.k) * B;
     struct brgemm_shape shape = {.rows = (t.c_end - t.c) * B,
@@ -101,10 +106,13 @@ static void multiply(const struct winograd *w, const struct layout *l, struct ta
         shape.depth = t.tiles - tile < CHUNK ? t.tiles - tile : CHUNK;
         for (int point = 0; point < w->points; point++)
             for (int k = 0; k < width; k += panel) {
-                const float *vk = v + point * l->v_point + t.c * B;
-                float *sk = s + point * l->s_point + k / B * l->s_block;
+                const float *vk = o.v + point * l->v_point + t.c * B;
+                float *sk = o.s + point * l->s_point + k / B * l->s_block;
                 shape.vectors = (width - k < panel ? width - k : panel) / vlen;
-                w->gemm->run(&shape, 1, &first, vk, d + point * l->d_point + (t.k + k / B) * l->d_block, sk);
+                w->gemm->run(&shape, 1, &first, vk, o.d + point * l->d_point + (t.k + k / B) * l->d_block,
+                             sk);
+                for (int i = 0; o.ahead && i < 2; i++)
+                    winograd_ahead_step(&o.ahead[i]);
             }
     }
 }
@@ -170,7 +178,11 @@ static void run_own_tiles(const struct job *j, int group)
         winograd_read_small(w, j->dst, group, out,
                             (struct winograd_panel){own + l->d, l->d_point, l->d_block, B});
         phase_mark(PHASE_INPUT);
-        multiply(w, l, t, own + l->v, own + l->d, own + l->s);
+        const long next = index + 1 < end ? index + 1 : w->parts;
+        const long calls = (long)w->points * (w->kb * B / w->gemm->vlen / w->gemm->vectors + 1);
+        struct winograd_ahead ahead[] = {winograd_ahead(w, j->src, group, true, next, calls),
+                                         winograd_ahead(w, j->dst, group, false, next, calls)};
+        multiply(w, l, t, (struct operands){own + l->v, own + l->d, own + l->s, ahead});
         phase_mark(PHASE_MULTIPLY);
     }
 #pragma omp barrier
@@ -215,7 +227,7 @@ static void run_shared_tiles(const struct job *j, int group)
                                        index > 0};
                 float *s = w->parts > 1 ? j->shared + l->s + k * l->s_block + (ptrdiff_t)c * B * B
                                         : j->thread + l->thread * omp_get_thread_num();
-                multiply(w, l, t, j->shared + l->v, j->shared + l->d, s);
+                multiply(w, l, t, (struct operands){j->shared + l->v, j->shared + l->d, s, NULL});
                 phase_mark(PHASE_MULTIPLY);
                 if (index == w->parts - 1)
                     write_weights(j, group, t, 1, s);

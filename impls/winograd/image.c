@@ -49,7 +49,7 @@ static struct layout make_layout(const struct winograd *w)
     }
     l.u_panel = (ptrdiff_t)l.c_step * B * l.panel;
     l.u_point = winograd_stride((l.k_step + panel_blocks - 1) / panel_blocks * l.u_panel);
-    l.block = (ptrdiff_t)w->tile_block * B;
+    l.block = winograd_stride((ptrdiff_t)w->tile_block * B);
     l.v_point = winograd_stride(l.block * (w->shared || w->cb > w->kb ? w->cb : w->kb));
     l.m_point = w->shared ? winograd_stride(l.block * l.k_step) : l.v_point;
     l.shared = w->shared ? l.v_point * w->points : l.u_point * w->points * w->groups;
@@ -76,6 +76,7 @@ void winograd_image_plan(struct conv_plan *plan)
         w->parts = (w->parts + plan->threads - 1) / plan->threads * plan->threads;
     }
     w->tile_block = w->parts ? (int)((w->tiles + w->parts - 1) / w->parts) : 0;
+    w->stream = plan->bytes[plan->output] > (size_t)(winograd_l2_bytes() * plan->threads);
     const struct layout l = make_layout(w);
     plan->scratch_bytes = sizeof(float) * (size_t)(l.shared + l.thread * plan->threads);
 }
@@ -116,27 +117,35 @@ static void transform_weights(const struct winograd *w, const struct layout *l, 
         }
 }
 
+struct operands {
+    const float *v, *u;
+    float *m;
+    struct winograd_ahead *ahead; /* what to prefetch meanwhile, or NULL */
+};
+
 /* M (+)= V U at one point, for `cb` and `kb` channel blocks. */
 static void multiply(const struct winograd *w, const struct layout *l, struct brgemm_shape shape, int cb,
-                     int kb, const float *v, const float *u, float *m)
+                     int kb, struct operands o)
 {
     struct brgemm_segment segment[CHUNK];
     for (int s = 0; s < CHUNK; s++)
         segment[s] = (struct brgemm_segment){s * l->block, (ptrdiff_t)s * B * l->panel};
     for (int c = 0; c < cb; c += CHUNK, shape.accumulate = true)
         for (int k = 0; k * l->panel < kb * B; k++) {
-            const float *panel = u + k * l->u_panel + (ptrdiff_t)c * B * l->panel;
+            const float *panel = o.u + k * l->u_panel + (ptrdiff_t)c * B * l->panel;
             shape.vectors = min(kb * B - k * l->panel, l->panel) / w->gemm->vlen;
             shape.ahead = (k + 1) * l->panel < kb * B ? panel + l->u_panel
-                          : c + CHUNK < cb            ? u + (ptrdiff_t)(c + CHUNK) * B * l->panel
-                                                      : u + l->u_point;
-            w->gemm->run(&shape, min(cb - c, CHUNK), segment, v + c * l->block, panel,
-                         m + k * (l->panel / B) * l->block);
+                          : c + CHUNK < cb            ? o.u + (ptrdiff_t)(c + CHUNK) * B * l->panel
+                                                      : o.u + l->u_point;
+            w->gemm->run(&shape, min(cb - c, CHUNK), segment, o.v + c * l->block, panel,
+                         o.m + k * (l->panel / B) * l->block);
+            if (o.ahead)
+                winograd_ahead_step(o.ahead);
         }
 }
 
 static void multiply_points(const struct winograd *w, const struct layout *l, struct winograd_part tiles,
-                            struct weights_part weights, const float *v, const float *u, float *m)
+                            struct weights_part weights, struct operands o)
 {
     const int vlen = w->gemm->vlen;
     const struct brgemm_shape shape = {.rows = (int)(tiles.tile_end - tiles.tile),
@@ -150,8 +159,8 @@ static void multiply_points(const struct winograd *w, const struct layout *l, st
                                        .accumulate = weights.c > 0};
     for (int point = 0; point < w->points; point++)
         multiply(w, l, shape, weights.c_end - weights.c, weights.k_end - weights.k,
-                 v + point * l->v_point + weights.c * l->block, u + point * l->u_point,
-                 m + point * l->m_point);
+                 (struct operands){o.v + point * l->v_point + weights.c * l->block, o.u + point * l->u_point,
+                                   o.m + point * l->m_point, o.ahead});
 }
 
 /* What a run works on. */
@@ -178,10 +187,14 @@ static void run_own_tiles(const struct job *j, int group)
     for (long index = 0; index < w->parts; index++) {
         const struct winograd_part in = winograd_cut(w, index, w->parts, w->cb);
         const struct winograd_part out = winograd_cut(w, index, w->parts, w->kb);
+        const long calls = (long)w->points * ((w->cb + CHUNK - 1) / CHUNK) * (l->u_point / l->u_panel);
+        struct winograd_ahead ahead =
+            winograd_ahead(w, j->large, group, true, index + omp_get_num_threads(), calls);
         float *v = m + l->m_point;
         winograd_read_large(w, j->large, group, in, (struct winograd_panel){v, l->v_point, l->block, B});
         phase_mark(PHASE_INPUT);
-        multiply_points(w, l, in, (struct weights_part){group, 0, w->kb, 0, w->cb}, v, u, m);
+        multiply_points(w, l, in, (struct weights_part){group, 0, w->kb, 0, w->cb},
+                        (struct operands){v, u, m, &ahead});
         phase_mark(PHASE_MULTIPLY);
         winograd_write_small(w, j->small, group, out, (struct winograd_panel){m, l->m_point, l->block, B});
         phase_mark(PHASE_OUTPUT);
@@ -209,7 +222,7 @@ static void run_shared_tiles(const struct job *j, int group)
                 weights.c_end = min(weights.c + l->c_step, w->cb);
                 transform_weights(w, l, j->backward, j->wei, weights, u);
                 phase_mark(PHASE_WEIGHTS);
-                multiply_points(w, l, part, weights, v, u, m);
+                multiply_points(w, l, part, weights, (struct operands){v, u, m, NULL});
                 phase_mark(PHASE_MULTIPLY);
             }
             winograd_write_small(w, j->small, group,
@@ -246,5 +259,6 @@ void winograd_image_run(const struct conv_plan *plan, float *const tensor[CONV_T
         zero_share(w, (char *)job.small, plan->bytes[plan->output]);
         for (int group = 0; group < w->groups; group++)
             (w->shared ? run_shared_tiles : run_own_tiles)(&job, group);
+        w->gemm->fence();
     }
 }

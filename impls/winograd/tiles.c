@@ -24,6 +24,7 @@ static struct winograd_window tile_window(const struct winograd *w, float *image
         .width = large ? width : v->hi,
         .h = h->lo + row * w->m - (large ? h->pad : 0),
         .w = v->lo + column * w->m - (large ? v->pad : 0),
+        .stream = w->stream,
     };
 }
 
@@ -57,6 +58,39 @@ void winograd_write_small(const struct winograd *w, float *image, int group, str
                           struct winograd_panel panel)
 {
     transform_tiles(w, image, group, part, panel, w->kernel->output);
+}
+
+struct winograd_ahead winograd_ahead(const struct winograd *w, float *image, int group, bool large,
+                                     long index, long steps)
+{
+    const int blocks = large ? w->cb : w->kb;
+    struct winograd_ahead ahead = {.w = w, .image = image, .group = group, .large = large};
+    if (index < w->parts)
+        ahead.part = winograd_cut(w, index, w->parts, blocks);
+    ahead.rows = (ahead.part.tile_end - ahead.part.tile) * blocks * w->m / steps + 1;
+    return ahead;
+}
+
+void winograd_ahead_step(struct winograd_ahead *ahead)
+{
+    const struct winograd *w = ahead->w;
+    struct winograd_part *left = &ahead->part;
+    const struct winograd_window *x = &ahead->window;
+    const int border = ahead->large; /* of the overlap of windows: neighbors bring the rest */
+    for (long rows = ahead->rows; rows > 0 && left->tile < left->tile_end; rows--) {
+        if (left->block == 0 && ahead->row == 0)
+            ahead->window = tile_window(w, ahead->image, ahead->group, left->tile, ahead->large);
+        const ptrdiff_t plane = x->row * (ahead->large ? w->h.large : w->h.small);
+        const float *pixel = x->base + left->block * plane + (x->h + border + ahead->row) * x->row +
+                             (x->w + border) * x->pixel;
+        for (int i = 0; i < w->m; i++)
+            __builtin_prefetch(pixel + i * x->pixel, 0, 2); /* 2: into level 2 */
+        ahead->row = (ahead->row + 1) % w->m;
+        if (ahead->row == 0 && ++left->block == left->block_end) {
+            left->block = 0;
+            left->tile++;
+        }
+    }
 }
 
 ptrdiff_t winograd_stride(ptrdiff_t floats)

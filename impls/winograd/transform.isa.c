@@ -1,4 +1,4 @@
-/* The transforms (see transform.h), a vector of channels at a time. One-dimensional transforms are functions of the
+/* The transforms (see transform.h), a block of 16 channels at a time. One-dimensional transforms are functions of the
  * points; `pairs` and `terms` are constants at every call, so the loops unroll and coefficients of one vanish.
  *
  *     expand   terms pixels -> n values    B^T if terms = n; otherwise E_terms, divided by D for the taps
@@ -8,7 +8,7 @@
 #include "winograd/transform.h"
 #include "kernels/simd.h"
 
-enum { LANES = 16, TAPS = WINOGRAD_TAPS, N_MAX = 2 * WINOGRAD_PAIRS_MAX + 2 };
+enum { VECTORS = 16 / VLEN, TAPS = WINOGRAD_TAPS, N_MAX = 2 * WINOGRAD_PAIRS_MAX + 2 };
 
 #define UNROLL _Pragma("GCC unroll 8")
 #define ROLLED _Pragma("GCC unroll 1")
@@ -96,26 +96,31 @@ SIMD void reduce(int pairs, int terms, const struct winograd_points *f, vec *v, 
     collect(pairs, terms, f, v, y);
 }
 
-/* One vector of a window. inside: no pixel of the window lies outside the image. The outer loops stay rolled: unrolled
- * they need more addresses than there are registers. */
+/* A window of one block of channels; its vectors take turns, which keeps more independent work in flight and writes whole
+ * cache lines at a time. inside: no pixel of the window lies outside the image. The outer loops stay rolled: unrolled they
+ * need more addresses than there are registers. */
 SIMD void read_window(int pairs, int terms, bool inside, const struct winograd_points *f,
                       struct winograd_window w, const float *pixels, float *values, ptrdiff_t point)
 {
     const int n = 2 * pairs + 2;
-    vec half[N_MAX][N_MAX] __attribute__((aligned(64))), line[N_MAX], value[N_MAX];
+    vec half[VECTORS][N_MAX][N_MAX] __attribute__((aligned(64))), line[N_MAX], value[N_MAX];
     ROLLED for (int j = 0; j < terms; j++, pixels += w.pixel)
     {
         const bool column = inside || (unsigned)(w.w + j) < (unsigned)w.width;
-        UNROLL for (int i = 0; i < terms; i++) line[i] =
-            inside || (column && (unsigned)(w.h + i) < (unsigned)w.height) ? vec_load(pixels + i * w.row)
-                                                                           : vec_zero();
-        expand(pairs, terms, f, line, value);
-        UNROLL for (int i = 0; i < n; i++) half[i][j] = value[i];
+        UNROLL for (int u = 0; u < VECTORS; u++)
+        {
+            UNROLL for (int i = 0; i < terms; i++) line[i] =
+                inside || (column && (unsigned)(w.h + i) < (unsigned)w.height)
+                    ? vec_load(pixels + i * w.row + u * VLEN)
+                    : vec_zero();
+            expand(pairs, terms, f, line, value);
+            UNROLL for (int i = 0; i < n; i++) half[u][i][j] = value[i];
+        }
     }
-    ROLLED for (int i = 0; i < n; i++, values += n * point)
+    ROLLED for (int i = 0; i < n; i++, values += n * point) UNROLL for (int u = 0; u < VECTORS; u++)
     {
-        expand(pairs, terms, f, half[i], value);
-        UNROLL for (int j = 0; j < n; j++) vec_store(values + j * point, value[j]);
+        expand(pairs, terms, f, half[u][i], value);
+        UNROLL for (int j = 0; j < n; j++) vec_store(values + j * point + u * VLEN, value[j]);
     }
 }
 
@@ -123,38 +128,41 @@ SIMD void write_window(int pairs, int terms, bool inside, const struct winograd_
                        struct winograd_window w, float *pixels, const float *values, ptrdiff_t point)
 {
     const int n = 2 * pairs + 2;
-    vec half[N_MAX][N_MAX] __attribute__((aligned(64))), line[N_MAX], value[N_MAX];
-    ROLLED for (int j = 0; j < n; j++, values += point)
+    vec half[VECTORS][N_MAX][N_MAX] __attribute__((aligned(64))), line[N_MAX], value[N_MAX];
+    ROLLED for (int j = 0; j < n; j++, values += point) UNROLL for (int u = 0; u < VECTORS; u++)
     {
-        UNROLL for (int i = 0; i < n; i++) value[i] = vec_load(values + i * n * point);
+        UNROLL for (int i = 0; i < n; i++) value[i] = vec_load(values + i * n * point + u * VLEN);
         reduce(pairs, terms, f, value, line);
-        UNROLL for (int i = 0; i < terms; i++) half[i][j] = line[i];
+        UNROLL for (int i = 0; i < terms; i++) half[u][i][j] = line[i];
     }
     const int rows = inside || w.height - w.h > terms ? terms : w.height - w.h;
-    ROLLED for (int i = 0; i < rows; i++, pixels += w.row)
+    ROLLED for (int i = 0; i < rows; i++, pixels += w.row) UNROLL for (int u = 0; u < VECTORS; u++)
     {
-        reduce(pairs, terms, f, half[i], line);
+        reduce(pairs, terms, f, half[u][i], line);
         UNROLL for (int j = 0; j < terms; j++) if (inside || w.w + j < w.width)
-            vec_store(pixels + j * w.pixel, line[j]);
+        {
+            float *to = pixels + j * w.pixel + u * VLEN;
+            if (terms != TAPS && w.stream)
+                vec_stream(to, line[j]);
+            else
+                vec_store(to, line[j]);
+        }
     }
 }
 
-/* A window, item by item and vector by vector. */
+/* A window, item by item. */
 #define TRANSFORM(name, direction, pairs, terms, f)                                                          \
     static void name(const struct winograd_window *window, const struct winograd_values *values)             \
     {                                                                                                        \
         const struct winograd_window w = *window;                                                            \
         const struct winograd_values v = *values;                                                            \
         const bool inside = w.h >= 0 && w.w >= 0 && w.h + terms <= w.height && w.w + terms <= w.width;       \
-        float *pixels = w.base + w.h * w.row + w.w * w.pixel;                                                \
-        for (int i = 0; i < v.items; i++)                                                                    \
-            for (int lane = 0; lane < LANES; lane += VLEN) {                                                 \
-                float *at = pixels + i * v.window + lane, *to = v.base + i * v.item + lane;                  \
-                if (inside)                                                                                  \
-                    direction(pairs, terms, true, f, w, at, to, v.point);                                    \
-                else                                                                                         \
-                    direction(pairs, terms, false, f, w, at, to, v.point);                                   \
-            }                                                                                                \
+        float *pixels = w.base + w.h * w.row + w.w * w.pixel, *at = v.base;                                  \
+        for (int i = 0; i < v.items; i++, pixels += v.window, at += v.item)                                  \
+            if (inside)                                                                                      \
+                direction(pairs, terms, true, f, w, pixels, at, v.point);                                    \
+            else                                                                                             \
+                direction(pairs, terms, false, f, w, pixels, at, v.point);                                   \
     }
 
 #define TRANSFORMS(pairs, f)                                                                                 \

@@ -35,6 +35,7 @@ struct winograd {
     long parts;     /* they are worked on in so many parts */
     int tile_block; /* of at most so many tiles */
     bool shared;    /* the team works on one part at a time, otherwise each thread on its own */
+    bool stream;    /* the small image is too large to stay in the level 2 caches once it is written */
 };
 
 /* Values at the points: point p, channel block b, tile t begin at base[p*point + b*block + t*tile]. */
@@ -60,6 +61,23 @@ void winograd_read_small(const struct winograd *w, float *image, int group, stru
                          struct winograd_panel panel);
 void winograd_write_small(const struct winograd *w, float *image, int group, struct winograd_part part,
                           struct winograd_panel panel);
+
+/* Prefetching what winograd_read_large or _small will read of the part after this, some rows of pixels of a tile at each
+ * step, in the order in which they will: spread over other work, for prefetches beyond a core's miss buffers are lost. */
+struct winograd_ahead {
+    const struct winograd *w;
+    float *image;
+    int group;
+    bool large;
+    long rows;                 /* at each step */
+    struct winograd_part part; /* what is left of it */
+    int row;
+    struct winograd_window window;
+};
+/* Part `index` of w->parts, which may be past the last one, in `steps` steps. */
+struct winograd_ahead winograd_ahead(const struct winograd *w, float *image, int group, bool large,
+                                     long index, long steps);
+void winograd_ahead_step(struct winograd_ahead *ahead);
 
 /* Floats to the next array: `floats` in whole cache lines, and an odd number of them, so that arrays that are walked
  * in step do not compete for the same cache sets. */
