@@ -132,6 +132,18 @@ static void keep_matching(struct layers *layers, const char *pattern)
     layers->count = kept;
 }
 
+/* The K-th of N parts: every N-th layer, so that a sweep's small and large ones fall to all parts. */
+static void keep_shard(struct layers *layers, const struct options *options)
+{
+    int kept = 0;
+    for (int i = options->shard - 1; i < layers->count; i += options->shards)
+        layers->layer[kept++] = layers->layer[i];
+    if (!kept)
+        usage_error("--shard=%d/%d: there are only %d problems; try --shard=1/%d", options->shard,
+                    options->shards, layers->count, layers->count);
+    layers->count = kept;
+}
+
 struct layers layers_select(const struct options *options)
 {
     struct layers layers = {NULL, 0};
@@ -151,5 +163,7 @@ struct layers layers_select(const struct options *options)
     }
     if (options->match)
         keep_matching(&layers, options->match);
+    if (options->shards)
+        keep_shard(&layers, options);
     return layers;
 }

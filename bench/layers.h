@@ -1,5 +1,5 @@
 /* The layers of a study: from the problems and batch files on the command line, through --mb --ic --oc --hw, to
- * --match. SPDX-License-Identifier: Apache-2.0 */
+ * --match and --shard. SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_LAYERS_H
 #define TRIPASS_LAYERS_H
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,6 +167,15 @@ static void read_format(const struct option_rule *rule, const char *value, struc
         usage_error("--%s=%s: no such format; try text, latex or html", rule->name, value);
 }
 
+static void read_shard(const struct option_rule *rule, const char *value, struct options *options)
+{
+    int end = 0;
+    if (sscanf(value, "%9d/%9d%n", &options->shard, &options->shards, &end) != 2 || value[end] ||
+        options->shard < 1 || options->shard > options->shards)
+        usage_error("--%s=%s: not K/N with K from 1 to N; try --%s=%s", rule->name, value, rule->name,
+                    option_example(rule));
+}
+
 static void read_activation(const struct option_rule *rule, const char *value, struct options *options)
 {
     const struct activation *activation = activation_find(value);
@@ -183,40 +193,72 @@ static void read_loss(const struct option_rule *rule, const char *value, struct 
         usage_error("--%s=%s: no such loss; try softmax or squared", rule->name, value);
 }
 
-/* Marks what the pattern matches. */
-static void select_impls(const char *pattern, bool selected[], int count)
+/* Marks what the pattern matches among `count` implementations. */
+static void select_impls(const char *option, const char *pattern, const struct conv_impl *const *impls,
+                         bool selected[], int count)
 {
     bool found = false;
     for (int i = 0; i < count; i++)
-        if (!fnmatch(pattern, conv_impls[i]->name, 0))
+        if (!fnmatch(pattern, impls[i]->name, 0))
             found = selected[i] = true;
     if (found)
         return;
     const char *names[count + 1];
     for (int i = 0; i < count; i++)
-        names[i] = conv_impls[i]->name;
+        names[i] = impls[i]->name;
     names[count] = NULL;
     const char *nearest = nearest_name(pattern, names);
-    usage_error("--impl=%s: no such implementation; try %s%s", pattern, nearest ? "--impl=" : "tripass list",
-                nearest ? nearest : "");
+    if (nearest)
+        usage_error("--%s=%s: no such implementation; try --%s=%s", option, pattern, option, nearest);
+    usage_error("--%s=%s: no such implementation; try tripass list", option, pattern);
+}
+
+/* For each of `count` implementations whether a comma list of patterns selects it; to be freed. */
+static bool *selection(const char *option, const char *list, const struct conv_impl *const *impls, int count)
+{
+    bool *selected = must_allocate(NULL, (size_t)count, sizeof *selected);
+    memset(selected, 0, (size_t)count * sizeof *selected);
+    for (char *word; (word = next_word(&list)); free(word))
+        select_impls(option, word, impls, selected, count);
+    return selected;
 }
 
 static void read_impl(const struct option_rule *rule, const char *value, struct options *options)
 {
-    (void)rule;
     struct study *study = &options->study;
     int count = 0;
     while (conv_impls[count])
         count++;
-    bool *selected = must_allocate(NULL, (size_t)count, sizeof *selected);
-    memset(selected, 0, (size_t)count * sizeof *selected);
-    for (char *word; (word = next_word(&value)); free(word))
-        select_impls(word, selected, count);
+    bool *selected = selection(rule->name, value, conv_impls, count);
     study->impls = must_allocate(study->impls, (size_t)count, sizeof *study->impls);
     study->impl_count = 0;
     for (int i = 0; i < count; i++)
         if (selected[i])
             study->impls[study->impl_count++] = conv_impls[i];
+    free(selected);
+}
+
+/* A control is the implementation itself under another name: nothing else tells them apart. */
+static const struct conv_impl *control_of(const struct conv_impl *impl)
+{
+    struct conv_impl *control = must_allocate(NULL, 1, sizeof *control);
+    char *name = must_allocate(NULL, strlen(impl->name) + sizeof ":aa", 1);
+    *control = *impl;
+    control->name = strcat(strcpy(name, impl->name), ":aa");
+    return control;
+}
+
+void options_add_controls(struct options *options)
+{
+    struct study *study = &options->study;
+    if (!options->aa)
+        return;
+    const int count = study->impl_count;
+    bool *selected = selection("aa", options->aa, study->impls, count);
+    study->impls = must_allocate(study->impls, 2 * (size_t)count, sizeof *study->impls);
+    for (int i = 0; i < count; i++)
+        if (selected[i])
+            study->impls[study->impl_count++] = control_of(study->impls[i]);
     free(selected);
 }
 
@@ -277,6 +319,14 @@ const struct option_rule option_rules[] = {
      .commands = STUDY | LIST | GRADCHECK,
      .read = read_impl,
      .help = "only these implementations"},
+    {.name = "aa",
+     .argument = "GLOB,...",
+     .example = "direct",
+     .commands = RUN,
+     .read = read_text,
+     .member = MEMBER(aa),
+     .help = "A/A control: measure these a second time, as NAME:aa; how far the two are apart is the noise "
+             "floor"},
     {.name = "data",
      .argument = "DIR",
      .example = "digits",
@@ -454,6 +504,13 @@ const struct option_rule option_rules[] = {
      .read = read_flag,
      .member = MEMBER(study.force),
      .help = "overwrite results that DIR already holds"},
+    {.name = "resume",
+     .commands = STUDY,
+     .read = read_flag,
+     .member = MEMBER(study.resume),
+     .help = "go on with what DIR holds: measure the points that have no row yet, or were killed; the "
+             "machine, the "
+             "build and the command line must be the same. Begins where there is nothing yet"},
     {.name = "samples",
      .argument = "N",
      .preset = "30",
@@ -463,6 +520,16 @@ const struct option_rule option_rules[] = {
      .low = 1,
      .high = 1e6,
      .help = "timed calls a point, at most"},
+    {.name = "ci",
+     .argument = "PERCENT",
+     .preset = "2",
+     .commands = RUN,
+     .read = read_number,
+     .member = MEMBER(study.ci_percent),
+     .high = 100,
+     .help =
+         "stop sampling a point once the 95 % interval of its median reaches no further to either side (at "
+         "least 9 samples); 0: never"},
     {.name = "max-time",
      .argument = "SECONDS",
      .preset = "1",
@@ -480,7 +547,7 @@ const struct option_rule option_rules[] = {
      .member = MEMBER(study.budget_s),
      .low = 1,
      .high = 1e7,
-     .help = "time that the whole study should take; lowers --max-time"},
+     .help = "time that the whole study may take: fewer samples, then no slow implementations"},
     {.name = "retry-noisy",
      .argument = "N",
      .preset = "0",
@@ -510,9 +577,17 @@ const struct option_rule option_rules[] = {
              "given"},
     {.name = "reps",
      .argument = "N",
-     .preset = "1",
-     .example = "3",
+     .preset = "3",
      .commands = RUN,
+     .read = read_count,
+     .member = MEMBER(study.repetitions),
+     .low = 1,
+     .high = 1000,
+     .help = "repetitions of everything, each in a new process: the unit of all intervals"},
+    {.name = "reps",
+     .argument = "N",
+     .preset = "1",
+     .commands = CHECK,
      .read = read_count,
      .member = MEMBER(study.repetitions),
      .low = 1,
@@ -525,6 +600,12 @@ const struct option_rule option_rules[] = {
      .help =
          "after the samples of a point, take a run apart into packing, products, reduction ...: a table and "
          "phases.csv"},
+    {.name = "shard",
+     .argument = "K/N",
+     .example = "1/4",
+     .commands = STUDY,
+     .read = read_shard,
+     .help = "only the K-th part of N: every N-th problem; scripts/merge.py puts the parts together"},
     {.name = "seed",
      .argument = "N",
      .preset = "1",

@@ -129,6 +129,7 @@ void options_parse(struct options *options, int command, int argc, char **argv)
         return;
     options->problems = argv + optind;
     options->problem_count = argc - optind;
+    options_add_controls(options);
     if (!options->study.memory_limit)
         options->study.memory_limit = memory_limit();
     if (command != COMMAND_LIST && command != COMMAND_EXPLAIN)

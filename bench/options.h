@@ -19,6 +19,8 @@ struct options {
     struct int_list mb, ic, oc, hw; /* empty: as the problem says */
     bool oc_is_ic;
     const char *match; /* NULL: all */
+    const char *aa;    /* --aa, or NULL */
+    int shard, shards; /* --shard: which of how many parts; of 0: all in one */
 
     struct explain_options explain; /* but for what study has */
     struct gradcheck_options gradcheck;
@@ -42,6 +44,9 @@ struct option_rule {
 };
 extern const struct option_rule option_rules[];
 extern const int option_rule_count;
+
+/* Adds what --aa names to the study's implementations, which --impl has chosen. */
+void options_add_controls(struct options *options);
 
 /* A good value for an option that takes one. */
 const char *option_example(const struct option_rule *rule);

@@ -6,7 +6,11 @@
  *     exact data, output full of NaN        equal to the oracle bit for bit (implementations that claim it)
  *     real data,  output full of old values errors relative to sum |a*b|
  *     real data,  again                     the same bits
- * (scratch holds poison in the first, leftovers in the others) and looks each time whether every output was written, no canary and no input has changed.
+ * (scratch holds poison in the first, leftovers in the others) and looks each time whether every output was written, no
+ * canary and no input has changed.
+ *
+ * Of a plan that has passed all that in one process, a later one need not prove as much: it runs once, on real data, into
+ * an output full of NaN, and is held against the oracle on a smaller sample of its own (PROOF_SAMPLE).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_CHECK_H
@@ -14,9 +18,12 @@
 
 #include "runner.h"
 
+enum proof { PROOF_FULL, PROOF_SAMPLE };
+
 /* What is right, for one kind of data. */
 struct truth {
     enum fill fill;
+    enum proof proof;
     size_t count, *index;               /* sampled outputs; index NULL: all of them */
     struct conv_element *element;       /* their values and magnitudes */
     struct conv_element *bias_gradient; /* upd with a bias: of each channel; else NULL */
@@ -26,8 +33,10 @@ struct truth {
     char note[128]; /* "" or how oneDNN and the oracle disagree */
 };
 
-/* Finds the truth for data->problem; fills data with `fill`. false: no memory. */
+/* Finds the truth for data->problem; fills data with `fill`. false: no memory. PROOF_SAMPLE: without a witness; `draw`
+ * chooses the sample. */
 bool truth_find(struct truth *truth, const struct data *data, enum fill fill);
+bool truth_sample(struct truth *truth, const struct data *data, int draw);
 void truth_free(struct truth *truth);
 
 /* Bytes that truth_find takes for FILL_EXACT and FILL_REAL together. */

@@ -1,6 +1,7 @@
 /* Plan, check, time. SPDX-License-Identifier: Apache-2.0 */
 #include "group.h"
 
+#include "budget.h"
 #include "check.h"
 #include "clock.h"
 #include "size.h"
@@ -9,20 +10,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    CALLS_AT_LEAST = 4, /* three of a check and one timed */
-    TOO_SLOW = 8        /* a point may take this many times its even share of a budget */
-};
-static const double CHEAP_S = 0.5;      /* never too much: a busy machine makes a study late, not empty */
-static const double LEAST_TIME_S = 0.1; /* nine samples, warmed, of a call of 5 ms */
+enum { CALLS_TIMED = 3 }; /* what timing takes at the least: one to begin with, one untimed, one timed */
 
 struct candidate {
     struct runner runner;
     struct point point;
     struct series series;
+    double cost_s; /* wall time of its plan, its memory and its check */
     bool passed;
     bool due; /* its row is to be made: at first, and again while it is noisy */
 };
+
+/* FNV-1a of what really runs (fnv 32 bit offset and prime); never 0. */
+static uint32_t detail_hash(const struct runner *runner)
+{
+    uint32_t hash = 2166136261U;
+    for (const char *c = runner->plan.detail; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 16777619U;
+    return hash ? hash : 1;
+}
 
 static size_t sets_bytes(const struct group *group)
 {
@@ -52,8 +58,8 @@ static size_t group_memory_limit(const struct group *group)
     return group->study->memory_limit ? group->study->memory_limit : memory_limit();
 }
 
-/* False, with the reason in the row, if the point would need too much memory or time. */
-static bool affordable(const struct group *group, struct candidate *candidate, double share_s)
+/* False, with the reason in the row, if the point would need too much memory. */
+static bool fits(const struct group *group, struct candidate *candidate)
 {
     const size_t limit = group_memory_limit(group);
     size_t need = common_footprint(group);
@@ -66,46 +72,56 @@ static bool affordable(const struct group *group, struct candidate *candidate, d
                          memory_text((double)limit, has, sizeof has));
         return false;
     }
-    const double time_s = CALLS_AT_LEAST * group->s_per_flop[candidate->runner.index] * candidate->point.flop;
-    const double affordable_s = fmax(TOO_SLOW * share_s, CHEAP_S);
-    if (time_s > affordable_s) {
-        point_set_status(&candidate->point, STATUS_SKIP, "would take %.1f s, the budget leaves %.1f s",
-                         time_s, affordable_s);
+    return true;
+}
+
+/* Plans one. False: its row says why it goes no further. *left_s: what the budget leaves. */
+static bool plan_one(const struct group *group, const struct data *data, struct candidate *candidate,
+                     int impl, double *left_s)
+{
+    struct point *point = &candidate->point;
+    const struct conv_impl *i = group->study->impls[impl];
+    const char *reason = i->refuse ? i->refuse(&data->problem, data->output) : NULL;
+    if (!reason && !budget_may_pay(group, impl, point, *left_s))
+        return false;
+    if (!reason)
+        reason = runner_plan(&candidate->runner, data, i, impl);
+    if (reason) {
+        point_set_status(point, STATUS_SKIP, "%s", reason);
         return false;
     }
-    return true;
+    const struct conv_plan *plan = &candidate->runner.plan;
+    memcpy(point->detail, plan->detail, sizeof plan->detail);
+    point->plan_s = candidate->cost_s = candidate->runner.plan_s;
+    point->scratch_bytes = (double)plan->scratch_bytes;
+    point->native_bytes =
+        (double)plan->bytes[CONV_SRC] + (double)plan->bytes[CONV_WEI] + (double)plan->bytes[CONV_DST];
+    if (fits(group, candidate) && budget_pays(group, &candidate->runner, point, left_s))
+        return true;
+    conv_plan_destroy(i, &candidate->runner.plan);
+    return false;
 }
 
 /* Plans what can be planned; the others' rows are finished. Returns how many candidates there are. */
 static int plan_all(const struct group *group, const struct data *data, struct candidate *candidates)
 {
     const struct study *study = group->study;
-    const double share_s = group->time_s / study->impl_count;
-    int count = 0;
-    for (int i = 0; i < study->impl_count; i++) {
-        if (group->done[i] == '1')
+    int order[study->impl_count], count = 0;
+    double left_s =
+        group->at_most_s - group->pace[study->impl_count] * budget_standard_s(&data->problem, group->threads);
+    budget_order(group, order);
+    for (int at = 0; at < study->impl_count; at++) {
+        const int i = order[at];
+        if (group->done[i])
             continue;
         struct candidate *candidate = &candidates[count];
         candidate->point = point_of(study, group->layer, group->output, study->impls[i]);
         candidate->point.threads = group->threads;
         candidate->point.rep = group->rep;
-        const char *reason = runner_plan(&candidate->runner, data, study->impls[i], i);
-        const struct conv_plan *plan = &candidate->runner.plan;
-        if (reason) {
-            point_set_status(&candidate->point, STATUS_SKIP, "%s", reason);
-        } else {
-            memcpy(candidate->point.detail, plan->detail, sizeof plan->detail);
-            candidate->point.plan_s = candidate->runner.plan_s;
-            candidate->point.scratch_bytes = (double)plan->scratch_bytes;
-            candidate->point.native_bytes =
-                (double)plan->bytes[CONV_SRC] + (double)plan->bytes[CONV_WEI] + (double)plan->bytes[CONV_DST];
-            if (affordable(group, candidate, share_s)) {
-                count++;
-                continue;
-            }
-            conv_plan_destroy(study->impls[i], &candidate->runner.plan);
-        }
-        group->emit(group->context, i, &candidate->point, NULL);
+        if (plan_one(group, data, candidate, i, &left_s))
+            count++;
+        else
+            group->emit(group->context, i, &candidate->point, NULL);
     }
     return count;
 }
@@ -167,6 +183,7 @@ static void time_batch(const struct group *group, struct candidate *candidates, 
         .isa = study->isa,
         .threads = group->threads,
         .samples = study->samples,
+        .ci_percent = study->ci_percent,
         .max_time_s = max_time_s,
         .lr = study->lr,
         .cold = study->cache == CACHE_COLD,
@@ -193,15 +210,39 @@ static void time_batch(const struct group *group, struct candidate *candidates, 
 }
 
 static void check_batch(struct candidate *candidates, int count, const struct data *data,
-                        const struct truth truth[2])
+                        const struct truth *truth)
 {
-    for (int kind = 0; kind < 2; kind++) {
-        data_fill(data, truth[kind].fill);
-        for (int i = 0; i < count; i++)
-            if (candidates[i].passed)
-                candidates[i].passed =
-                    check_runner(&candidates[i].runner, &truth[kind], &candidates[i].point);
+    data_fill(data, truth->fill);
+    for (int i = 0; i < count; i++) {
+        const double start = clock_now();
+        if (candidates[i].passed)
+            candidates[i].passed = check_runner(&candidates[i].runner, truth, &candidates[i].point);
+        candidates[i].cost_s += clock_now() - start;
     }
+}
+
+static void alloc_batch(const struct group *group, struct candidate *candidates, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const double start = clock_now();
+        candidates[i].due = true;
+        candidates[i].passed = runner_alloc(&candidates[i].runner, sets_bytes(group), i * 5);
+        candidates[i].series.timing = malloc((size_t)group->study->samples * sizeof(struct timing));
+        if (!candidates[i].passed)
+            point_set_status(&candidates[i].point, STATUS_SKIP, "the system has no memory left");
+        candidates[i].cost_s += clock_now() - start;
+    }
+}
+
+/* What the next point of this implementation may take, and whether it need be checked as much. */
+static void remember(const struct group *group, const struct candidate *candidate, enum proof proof)
+{
+    const struct runner *runner = &candidate->runner;
+    const double call_s = candidate->point.time.n ? candidate->point.time.min : runner->last_s;
+    group->pace[runner->index] = (candidate->cost_s + CALLS_TIMED * call_s) /
+                                 budget_standard_s(&group->layer->problem, group->threads);
+    if (candidate->passed && proof == PROOF_FULL)
+        group->proven[runner->index] = detail_hash(runner);
 }
 
 static void emit(struct group *group, struct candidate *candidate, bool pinned)
@@ -212,7 +253,6 @@ static void emit(struct group *group, struct candidate *candidate, bool pinned)
     point->sets = runner->sets;
     point->import_s = isfinite(runner->import_s) ? runner->import_s : (double)NAN;
     point->export_s = isfinite(runner->export_s) ? runner->export_s : (double)NAN;
-    group->s_per_flop[runner->index] = (point->time.n ? point->time.min : runner->last_s) / point->flop;
     group->emit(group->context, runner->index, point, candidate->series.n ? &candidate->series : NULL);
 }
 
@@ -221,26 +261,22 @@ static void run_batch(struct group *group, struct candidate *candidates, int cou
 {
     const struct study *study = group->study;
     const bool pinned = topology_pinned(group->topology, group->threads);
-    for (int i = 0; i < count; i++) {
-        candidates[i].due = true;
-        candidates[i].passed = runner_alloc(&candidates[i].runner, sets_bytes(group), i * 5);
-        candidates[i].series.timing = malloc((size_t)study->samples * sizeof(struct timing));
-        if (!candidates[i].passed)
-            point_set_status(&candidates[i].point, STATUS_SKIP, "the system has no memory left");
-    }
-    check_batch(candidates, count, data, truth);
+    alloc_batch(group, candidates, count);
+    for (int kind = 0; kind < 2; kind++)
+        if (truth[kind].count)
+            check_batch(candidates, count, data, &truth[kind]);
     for (int attempt = 0, due = count; due > 0; attempt++) {
-        if (!study->check_only) {
-            const double left = (end - clock_now()) / count;
-            time_batch(group, candidates, count, attempt, fmin(study->max_time_s, fmax(left, LEAST_TIME_S)));
-        }
+        if (!study->check_only)
+            time_batch(group, candidates, count, attempt,
+                       fmin(study->max_time_s, fmax(end - clock_now(), 0) / count));
         const bool still_pinned = topology_pinned(group->topology, group->threads);
         due = 0;
         for (int i = 0; i < count; i++) {
             if (!candidates[i].due)
                 continue;
             emit(group, &candidates[i], pinned && still_pinned);
-            candidates[i].due = attempt < study->retry_noisy && *candidates[i].point.flags;
+            candidates[i].due =
+                attempt < study->retry_noisy && *candidates[i].point.flags && clock_now() < end;
             due += candidates[i].due;
         }
     }
@@ -250,9 +286,27 @@ static void run_batch(struct group *group, struct candidate *candidates, int cou
             group->emit_profile(group->context, &candidates[i].point, &candidates[i].runner, &profile);
         }
     for (int i = 0; i < count; i++) {
+        remember(group, &candidates[i], truth[1].proof);
         free(candidates[i].series.timing);
         runner_free(&candidates[i].runner);
     }
+}
+
+/* Everything that the candidates' checks need. False: no memory. */
+static bool find_truth(const struct group *group, struct data *data, struct truth truth[2],
+                       const struct candidate *candidates, int count)
+{
+    const double start = clock_now();
+    bool proven = true, found;
+    for (int i = 0; i < count; i++)
+        proven = proven && group->proven[candidates[i].runner.index] == detail_hash(&candidates[i].runner);
+    if (!data_alloc(data))
+        return false;
+    found = proven ? truth_sample(&truth[1], data, group->rep)
+                   : truth_find(&truth[0], data, FILL_EXACT) && truth_find(&truth[1], data, FILL_REAL);
+    group->pace[group->study->impl_count] =
+        (clock_now() - start) / budget_standard_s(&data->problem, group->threads);
+    return found;
 }
 
 void group_run(struct group *group)
@@ -263,9 +317,8 @@ void group_run(struct group *group)
     struct truth truth[2] = {{0}};
     const int count = plan_all(group, &data, candidates);
     group->page->impl = -1;
-    if (count && (!data_alloc(&data) || !truth_find(&truth[0], &data, FILL_EXACT) ||
-                  !truth_find(&truth[1], &data, FILL_REAL)))
-        abort(); /* memory that affordable() saw has gone since: the supervisor reports it */
+    if (count && !find_truth(group, &data, truth, candidates, count))
+        abort(); /* memory that fits() saw has gone since: the supervisor reports it */
     for (int first = 0, size; first < count; first += size) {
         size = batch_size(group, candidates + first, count - first);
         const double now = clock_now(), batch_end = now + (end - now) * size / (count - first);

@@ -23,12 +23,12 @@ struct group {
     const struct layer *layer;
     enum conv_tensor output;
     int threads, rep;
-    const char *done; /* per implementation: '1' leaves it out */
+    const unsigned char *done; /* per implementation: 1 leaves it out */
+    uint32_t *proven;          /* per implementation, see board.h */
+    double *pace;              /* per implementation and for the truth, see board.h; kept up to date */
     const struct topology *topology;
     struct page *page;
-    double time_s; /* wall time that the budget has for this group; INFINITY: as the study says */
-    double *
-        s_per_flop; /* per implementation: how slow it was in this pass lately, 0 = unknown; kept up to date */
+    double time_s, at_most_s; /* wall time that the budget has for this group, see budget.h */
     double *best_flops;       /* the best FMA ceiling of the run at this thread count; kept up to date */
     point_fn *emit;           /* again for a point that is measured again */
     profile_fn *emit_profile; /* with study->phases */

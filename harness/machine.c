@@ -226,6 +226,16 @@ static json_t *bandwidth_json(const struct ceiling *ceiling, enum isa isa)
     return levels;
 }
 
+/* Adds one that was measured before the study was resumed, unless its thread count was measured again. */
+static void keep_ceiling(json_t *ceilings, json_t *old)
+{
+    for (size_t i = 0; i < json_array_size(ceilings); i++)
+        if (json_equal(json_object_get(json_array_get(ceilings, i), "threads"),
+                       json_object_get(old, "threads")))
+            return;
+    json_array_append(ceilings, old);
+}
+
 static json_t *ceilings_json(const struct machine *machine)
 {
     json_t *ceilings = json_array();
@@ -243,6 +253,8 @@ static json_t *ceilings_json(const struct machine *machine)
         json_array_append_new(ceilings, json_pack("{s:i, s:b, s:o, s:o}", "threads", c->threads, "pinned",
                                                   c->pinned, "fma_gflops", fma, "bandwidth", bandwidth));
     }
+    for (size_t i = 0; i < json_array_size(json_object_get(machine->before, "ceilings")); i++)
+        keep_ceiling(ceilings, json_array_get(json_object_get(machine->before, "ceilings"), i));
     return ceilings;
 }
 
@@ -256,15 +268,16 @@ static json_t *study_json(const struct machine *machine)
         json_array_append_new(arguments, json_string(machine->argv[i]));
     for (int i = 0; i < study->thread_count; i++)
         json_array_append_new(threads, json_integer(study->threads[i]));
-    return json_pack("{s:o, s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:o, s:i, s:i, s:i, s:f, s:f, s:f, s:I}",
+    return json_pack("{s:o, s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:o, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:I}",
                      "command_line", arguments, "seed", seed, "isa", isa_name(study->isa), "cache",
                      study->cache == CACHE_COLD ? "cold" : "warm", "cold_sets_bytes",
                      (json_int_t)(COLD_CACHES * machine->topology->cache_bytes), "policy",
                      study->placement.policy ? study->placement.policy : "compact", "smt",
                      study->placement.smt, "numa", study->interleave ? "interleave" : "firsttouch", "threads",
                      threads, "repetitions", study->repetitions, "samples", study->samples, "retry_noisy",
-                     study->retry_noisy, "max_time_s", study->max_time_s, "budget_s", study->budget_s, "lr",
-                     study->lr, "memory_limit_bytes", (json_int_t)study->memory_limit);
+                     study->retry_noisy, "ci_percent", study->ci_percent, "max_time_s", study->max_time_s,
+                     "budget_s", study->budget_s, "lr", study->lr, "memory_limit_bytes",
+                     (json_int_t)study->memory_limit);
 }
 
 /* Variables that change how threads run or kernels are chosen; never the whole environment. */
@@ -284,7 +297,7 @@ static json_t *environment_json(void)
     return environment;
 }
 
-bool machine_write(const struct machine *machine, const char *dir)
+static json_t *machine_json(const struct machine *machine)
 {
     json_t *root = json_pack(
         "{s:i, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s}", "schema", 1,
@@ -293,6 +306,68 @@ bool machine_write(const struct machine *machine, const char *dir)
         topology_json(machine->topology), "system", system_json(), "libraries", libraries_json(),
         "environment", environment_json(), "ceilings", ceilings_json(machine), "timing",
         machine_timing_statement, "flop", machine_flop_statement, "cache", machine_cache_statement);
+    if (machine->before) {
+        json_object_set(root, "start", json_object_get(machine->before, "start"));
+        json_object_set_new(
+            root, "resumed",
+            json_integer(json_integer_value(json_object_get(machine->before, "resumed")) + 1));
+    }
+    return root;
+}
+
+struct json_t *machine_read(const char *dir)
+{
+    char *path;
+    json_t *root = NULL;
+    if (asprintf(&path, "%s/machine.json", dir) >= 0) {
+        root = json_load_file(path, 0, NULL);
+        free(path);
+    }
+    return root;
+}
+
+void machine_forget(struct json_t *before)
+{
+    json_decref(before);
+}
+
+/* What is typed differently when a study is resumed: the program's path, and --resume or what getopt takes for it. */
+static json_t *comparable_command_line(json_t *root)
+{
+    json_t *line = json_object_get(json_object_get(root, "study"), "command_line"), *rest = json_array();
+    for (size_t i = 1; i < json_array_size(line); i++) {
+        const char *word = json_string_value(json_array_get(line, i));
+        if (strlen(word) < strlen("--res") || strncmp(word, "--resume", strlen(word)))
+            json_array_append(rest, json_array_get(line, i));
+    }
+    return rest;
+}
+
+const char *machine_difference(const struct machine *machine)
+{
+    static const struct {
+        const char *part, *what;
+    } parts[] = {{"cpu", "machine"}, {"topology", "machine"}, {"build", "build"}, {"libraries", "build"}};
+    json_t *now = machine_json(machine), *before = machine->before;
+    const char *what = NULL;
+    for (size_t i = 0; !what && i < sizeof parts / sizeof *parts; i++)
+        if (!json_equal(json_object_get(now, parts[i].part), json_object_get(before, parts[i].part)))
+            what = parts[i].what;
+    if (!what && !json_equal(json_object_get(json_object_get(now, "system"), "host"),
+                             json_object_get(json_object_get(before, "system"), "host")))
+        what = "machine";
+    json_t *line_now = comparable_command_line(now), *line_before = comparable_command_line(before);
+    if (!what && !json_equal(line_now, line_before))
+        what = "command line";
+    json_decref(line_now);
+    json_decref(line_before);
+    json_decref(now);
+    return what;
+}
+
+bool machine_write(const struct machine *machine, const char *dir)
+{
+    json_t *root = machine_json(machine);
     char *temporary = NULL, *path = NULL;
     bool written =
         asprintf(&temporary, "%s/machine.json.tmp", dir) >= 0 && asprintf(&path, "%s/machine.json", dir) >= 0;

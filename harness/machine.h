@@ -10,6 +10,8 @@
 
 #include <time.h>
 
+struct json_t;
+
 struct machine {
     const struct topology *topology;
     const struct study *study;
@@ -18,10 +20,19 @@ struct machine {
     time_t start, end; /* end 0: still running */
     bool completed;
     struct ceiling *ceilings; /* study->thread_count; threads 0: not measured */
+    struct json_t *before;    /* of a resumed study: its machine.json; else NULL */
 };
 
 /* Writes DIR/machine.json: to a temporary file, then renamed. On failure prints the line that says why. */
 bool machine_write(const struct machine *machine, const char *dir);
+
+/* What DIR/machine.json says, to be freed with machine_forget; NULL if there is none. */
+struct json_t *machine_read(const char *dir);
+void machine_forget(struct json_t *before);
+
+/* NULL if machine->before tells of the same machine, build and command line (but for --resume) as *machine; else which
+ * of them differs. */
+const char *machine_difference(const struct machine *machine);
 
 /* How many OpenMP runtimes this process has loaded, and their file names, ", " between them. */
 int machine_openmp_runtimes(char *names, size_t size);

@@ -9,7 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLOCK_PAIRS = 1000, SGD_CALLS = 9, CLOCK_SHARE = 100 };
+enum {
+    CLOCK_PAIRS = 1000,
+    SGD_CALLS = 9,
+    CLOCK_SHARE = 100,
+    CI_SAMPLES = 9 /* the fewest whose interval leaves out the extremes: ranks 2 to 8 */
+};
 static const double WARMING_MATTERS_S = 0.2;
 
 /* Median time between two readings of the clock. */
@@ -44,11 +49,24 @@ static void call_timed(const struct measurement *measurement, struct series *ser
     series->timing[series->n++] = (struct timing){round, order, seconds};
 }
 
+static bool narrow_enough(const struct measurement *measurement, const struct series *series)
+{
+    if (!(measurement->ci_percent > 0) || series->n < CI_SAMPLES)
+        return false;
+    double seconds[series->n];
+    for (int i = 0; i < series->n; i++)
+        seconds[i] = series->timing[i].seconds;
+    const struct stats stats = stats_of(seconds, series->n);
+    const double reach = fmax(stats.hi - stats.median, stats.median - stats.lo);
+    return reach <= measurement->ci_percent / 100 * stats.median;
+}
+
 /* The reason why a series ends now, or NULL. */
 static const char *stop(const struct measurement *measurement, const struct series *series)
 {
     return series->n >= measurement->samples           ? "samples"
            : series->spent_s > measurement->max_time_s ? "max_time"
+           : narrow_enough(measurement, series)        ? "ci"
                                                        : NULL;
 }
 

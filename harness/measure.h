@@ -13,8 +13,9 @@
  * Noise: the system's counters are read before the untimed and after the timed call (noise.h), so that the reading itself
  * is in no sample and in no cache; the rounds' FMA ceilings tell the clock.
  *
- * A runner leaves the rounds when it has `samples` samples, or when its calls have taken max_time_s; at least one
- * sample is always taken.
+ * A runner leaves the rounds when it has `samples` samples, when the 95 % interval of its median reaches no further than
+ * ci_percent to either side (at least CI_SAMPLES samples; so the interval is a little too narrow: the column stop_reason
+ * tells), or when its calls have taken max_time_s. At least one sample is always taken.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_MEASURE_H
@@ -35,7 +36,7 @@ struct series {
     struct timing *timing; /* n of them; room for `samples` */
     int n, inner_reps;
     double spent_s;          /* wall time of all its calls */
-    const char *stop_reason; /* "samples" or "max_time" */
+    const char *stop_reason; /* "samples", "ci" or "max_time" */
     struct noise noise;
     double sgd_s; /* upd: median time of w -= lr * gradient on the native gradient; else NAN */
 };
@@ -43,7 +44,7 @@ struct series {
 struct measurement {
     enum isa isa;
     int threads, samples;
-    double max_time_s, lr;
+    double ci_percent, max_time_s, lr;
     bool cold;
     uint64_t seed;
     const int *pu;      /* OS indices of the team's CPUs */

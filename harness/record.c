@@ -284,18 +284,26 @@ static bool write_header(int file, void (*header)(FILE *))
     return written;
 }
 
-/* Opens dir/name and writes the header line; -1 on failure, which has been said then. */
-static int open_table(const char *dir, const char *name, void (*header)(FILE *), bool force)
+/* Opens dir/name; -1 on failure, which has been said then. */
+static int open_table(const char *dir, const char *name, int flags)
 {
     char *path;
     if (asprintf(&path, "%s/%s", dir, name) < 0)
         return -1;
-    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0666);
+    int file = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | flags, 0666);
     if (file < 0 && errno == EEXIST)
-        fprintf(stderr, "tripass: %s: holds results already; try another directory, or --force\n", path);
+        fprintf(stderr, "tripass: %s: holds results already; try another directory, --resume or --force\n",
+                path);
     else if (file < 0)
         complain("create", path, "another directory with -o");
     free(path);
+    return file;
+}
+
+/* A new one, with its header line. */
+static int begin_table(const char *dir, const char *name, void (*header)(FILE *), bool force)
+{
+    const int file = open_table(dir, name, O_CREAT | (force ? O_TRUNC : O_EXCL));
     return file >= 0 && write_header(file, header) ? file : -1;
 }
 
@@ -309,17 +317,26 @@ bool record_open(struct record *record, const char *out, bool force)
     record->dir = out;
     if (!make_directories(out))
         return complain("create the directory", out, "another directory with -o");
-    record->points = open_table(out, "points.csv", point_print_header, force);
+    record->points = begin_table(out, "points.csv", point_print_header, force);
     if (record->points < 0)
         return false;
-    record->samples = open_table(out, "samples.csv", sample_print_header, force);
+    record->samples = begin_table(out, "samples.csv", sample_print_header, force);
     return record->samples >= 0;
+}
+
+bool record_reopen(struct record *record, const char *dir)
+{
+    *record = (struct record){.points = open_table(dir, "points.csv", 0),
+                              .samples = open_table(dir, "samples.csv", 0),
+                              .phases = -1,
+                              .dir = dir};
+    return record->points >= 0 && record->samples >= 0;
 }
 
 bool record_open_phases(struct record *record, bool force)
 {
     if (record->dir)
-        record->phases = open_table(record->dir, "phases.csv", profile_print_header, force);
+        record->phases = begin_table(record->dir, "phases.csv", profile_print_header, force);
     return !record->dir || record->phases >= 0;
 }
 

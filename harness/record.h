@@ -78,6 +78,8 @@ bool record_open(struct record *record, const char *out, bool force);
 
 /* The same for phases.csv, in an open record. */
 bool record_open_phases(struct record *record, bool force);
+/* The same for a directory whose tables go on: no header. */
+bool record_reopen(struct record *record, const char *dir);
 
 /* Writes all of it in one write() where the system takes it whole. On failure prints the line that says why. */
 bool record_write(int file, const char *text, size_t bytes);

@@ -16,6 +16,8 @@ struct page {
     volatile int group;          /* index of (layer, pass) */
     volatile int impl;           /* index in study->impls; -1: the harness itself */
     volatile unsigned long step; /* counts calls; if it stands still, the call hangs */
+    int unpaid;                  /* points that the budget could not pay, */
+    double unpaid_s;             /* and about what they would have taken */
 };
 
 /* A problem's tensors in their plain layouts. Of the pass's output it is the room for the result. */

@@ -47,15 +47,17 @@ struct study {
     bool phases;         /* profile each point after its samples: phases.csv */
     bool check_only;     /* check, do not time */
     int samples;         /* timed calls a point at most (the stop rule's upper bound), >= 1 */
+    double ci_percent;   /* a point has samples enough if the 95 % interval is so narrow; 0 = no such rule */
     double max_time_s;   /* wall time a point's samples may take */
     int retry_noisy;     /* times that a point with noise flags is measured again */
-    double budget_s;     /* wall time the whole study should take; 0 = no limit. Scales max_time_s */
+    double budget_s;     /* wall time the whole study should take; 0 = no limit. See budget.h */
     double timeout_s;    /* a step of a point (its plan, one call) that takes longer is killed: TIMEOUT */
     double lr;           /* mu of the SGD step */
     size_t memory_limit; /* bytes a point may need; more is a SKIP row */
     uint64_t seed;       /* data and order of rounds */
     const char *out;     /* directory, or "-" for points on stdout */
     bool force;          /* overwrite what a directory already holds */
+    bool resume;         /* go on with it */
 };
 
 #endif

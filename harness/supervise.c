@@ -2,17 +2,21 @@
 #define _GNU_SOURCE
 #include "supervise.h"
 
+#include "board.h"
 #include "clock.h"
 #include "machine.h"
 #include "problem_string.h"
 #include "profile.h"
 #include "progress.h"
 #include "record.h"
+#include "resume.h"
 #include "topology.h"
 #include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -38,8 +42,8 @@ struct supervisor {
     struct ceiling *ceilings;
     struct progress progress;
     double deadline;
-    struct page *page;
-    int page_file;
+    struct board board;
+    int board_file;
     bool failed; /* some point is FAIL, CRASH or TIMEOUT */
     bool broken; /* the environment: no use going on */
     bool warned;
@@ -100,6 +104,17 @@ static void become_worker(struct supervisor *s)
     _exit(127);
 }
 
+/* The first group of the task that lacks a row; study_groups() if none does. */
+static int first_open_group(const struct supervisor *s)
+{
+    int group = 0;
+    while (group < study_groups(s->study) &&
+           !memchr(board_done(&s->board, s->task.rep, s->task.thread_index, group), 0,
+                   (size_t)s->study->impl_count))
+        group++;
+    return group;
+}
+
 static bool start_worker(struct supervisor *s)
 {
     int ends[2];
@@ -110,10 +125,11 @@ static bool start_worker(struct supervisor *s)
     }
     fcntl(ends[0], F_SETFD, FD_CLOEXEC);
     s->task.pipe = ends[1];
-    s->task.page = s->page_file;
+    s->task.board = s->board_file;
     s->pipe = ends[0];
     s->inbox_bytes = 0;
-    *s->page = (struct page){.group = s->task.group, .impl = -1};
+    s->board.page->group = first_open_group(s);
+    s->board.page->impl = -1;
     s->pid = fork();
     if (s->pid == 0)
         become_worker(s);
@@ -129,7 +145,7 @@ static bool start_worker(struct supervisor *s)
 static void say_failure(struct supervisor *s, const struct message *point, const char *what)
 {
     char problem[PROBLEM_STRING_MAX];
-    problem_string_print(&s->study->layers[s->task.group / s->study->output_count].problem, problem,
+    problem_string_print(&s->study->layers[point->group / s->study->output_count].problem, problem,
                          sizeof problem);
     progress_clear(&s->progress);
     fprintf(stderr, "%s: %s (%s): %s\n", status_name(point->status), what, problem, point->reason);
@@ -139,25 +155,20 @@ static void say_failure(struct supervisor *s, const struct message *point, const
 static void write_point(struct supervisor *s, const struct message *point, const char *row)
 {
     char text[128];
-    const int impl = point->impl;
-    const struct layer *layer = &s->study->layers[s->task.group / s->study->output_count];
+    const struct layer *layer = &s->study->layers[point->group / s->study->output_count];
+    unsigned char *done =
+        &board_done(&s->board, s->task.rep, s->task.thread_index, point->group)[point->impl];
     snprintf(text, sizeof text, "%s %s%s%s",
-             conv_pass_name(s->study->outputs[s->task.group % s->study->output_count]),
-             s->study->impls[impl]->name, *layer->name ? " " : "", layer->name);
+             conv_pass_name(s->study->outputs[point->group % s->study->output_count]),
+             s->study->impls[point->impl]->name, *layer->name ? " " : "", layer->name);
     if (point->status >= STATUS_FAIL) {
         s->failed = true;
         say_failure(s, point, text);
     }
-    if (s->task.done[impl] != '1') /* else measured again */
+    if (!*done) /* else measured again */
         progress_step(&s->progress, text);
-    s->task.done[impl] = '1';
+    *done += *done < UCHAR_MAX;
     s->broken |= !record_write(s->record.points, row, point->bytes);
-}
-
-static void reset_done(struct supervisor *s)
-{
-    memset(s->task.done, 0, sizeof s->task.done);
-    memset(s->task.done, '0', (size_t)s->study->impl_count);
 }
 
 static void receive(struct supervisor *s, const struct message *message, const char *payload)
@@ -184,13 +195,7 @@ static void receive(struct supervisor *s, const struct message *message, const c
         progress_clear(&s->progress);
         fwrite(payload, 1, message->bytes, s->record.dir ? stdout : stderr);
         break;
-    case MESSAGE_POINT:
-        if (message->group != s->task.group) {
-            s->task.group = message->group;
-            reset_done(s);
-        }
-        write_point(s, message, payload);
-        break;
+    case MESSAGE_POINT: write_point(s, message, payload); break;
     }
 }
 
@@ -243,8 +248,8 @@ static bool watch(struct supervisor *s)
             kill_worker(s);
             return true;
         }
-        if (s->page->step != step) {
-            step = s->page->step;
+        if (s->board.page->step != step) {
+            step = s->board.page->step;
             since = clock_now();
         } else if (s->study->timeout_s > 0 && clock_now() - since > s->study->timeout_s) {
             kill_worker(s);
@@ -258,11 +263,12 @@ static void write_culprit(struct supervisor *s, int impl, bool in_time, int wait
     char *row;
     size_t bytes;
     const struct study *study = s->study;
-    struct point point = point_of(study, &study->layers[s->task.group / study->output_count],
-                                  study->outputs[s->task.group % study->output_count], study->impls[impl]);
+    const struct page *page = s->board.page;
+    struct point point = point_of(study, &study->layers[page->group / study->output_count],
+                                  study->outputs[page->group % study->output_count], study->impls[impl]);
     point.threads = study->threads[s->task.thread_index];
     point.rep = s->task.rep;
-    const char *where = s->page->impl < 0 ? " outside of any implementation" : "";
+    const char *where = page->impl < 0 ? " outside of any implementation" : "";
     if (!in_time)
         point_set_status(&point, STATUS_TIMEOUT, "no progress for %g s%s", study->timeout_s, where);
     else if (WIFSIGNALED(wait_status))
@@ -273,34 +279,26 @@ static void write_culprit(struct supervisor *s, int impl, bool in_time, int wait
     FILE *file = open_memstream(&row, &bytes);
     point_print(file, &point);
     fclose(file);
-    struct message message = {MESSAGE_POINT, s->task.group, impl, point.status, .bytes = bytes};
+    struct message message = {MESSAGE_POINT, page->group, impl, point.status, .bytes = bytes};
     memcpy(message.reason, point.reason, sizeof message.reason);
     write_point(s, &message, row);
     free(row);
 }
 
-/* The worker has died: blames whom the page names, or, if it was the harness, all that are left of the group. A group
- * of which nothing is left is over. */
+/* The worker has died: blames whom the page names, or, if it was the harness, all that are left of the group. */
 static void blame(struct supervisor *s, bool in_time, int wait_status)
 {
-    if (s->page->group != s->task.group) {
-        s->task.group = s->page->group;
-        reset_done(s);
-    }
+    const struct page *page = s->board.page;
+    const unsigned char *done = board_done(&s->board, s->task.rep, s->task.thread_index, page->group);
     for (int impl = 0; impl < s->study->impl_count; impl++)
-        if (s->task.done[impl] != '1' && (s->page->impl < 0 || s->page->impl == impl))
+        if (!done[impl] && (page->impl < 0 || page->impl == impl))
             write_culprit(s, impl, in_time, wait_status);
-    if (!strchr(s->task.done, '0')) {
-        s->task.group++;
-        reset_done(s);
-    }
 }
 
 /* One repetition at one thread count, with as many workers as it takes. */
 static void run_workers(struct supervisor *s)
 {
-    const int groups = s->study->layer_count * s->study->output_count;
-    reset_done(s);
+    const int groups = study_groups(s->study);
     do {
         int wait_status = 0;
         if (!start_worker(s)) {
@@ -320,7 +318,7 @@ static void run_workers(struct supervisor *s)
         }
         if (groups)
             blame(s, in_time, wait_status);
-    } while (s->task.group < groups);
+    } while (first_open_group(s) < groups);
 }
 
 static void run_all(struct supervisor *s)
@@ -330,11 +328,24 @@ static void run_all(struct supervisor *s)
         for (int t = 0; t < study->thread_count && !stop_signal && !s->broken; t++) {
             s->task = (struct assignment){.rep = rep,
                                           .thread_index = t,
-                                          .ceiling = rep == 0 && !study->check_only,
+                                          .ceiling = !s->ceilings[t].threads && !study->check_only,
                                           .best_flops = s->ceilings[t].fma_flops[study->isa],
                                           .deadline = s->deadline};
-            run_workers(s);
+            if (!study_groups(study) || first_open_group(s) < study_groups(study))
+                run_workers(s);
         }
+}
+
+/* A budget that does not pay for one call of everything is said to be too small. */
+static void tell_budget(const struct supervisor *s)
+{
+    const struct page *page = s->board.page;
+    if (page->unpaid)
+        fprintf(
+            stderr,
+            "tripass: --budget=%g: too little even to check and call everything once: %d points were skipped "
+            "(column reason), about %.0f s of work; try a larger --budget, fewer --impl or --reps=1\n",
+            s->study->budget_s, page->unpaid, ceil(page->unpaid_s));
 }
 
 /* ---- the whole ---- */
@@ -349,10 +360,6 @@ static bool open_supervisor(struct supervisor *s, const struct study *study, int
                 runtimes);
         return false;
     }
-    if (study->impl_count >= (int)sizeof s->task.done) {
-        fprintf(stderr, "tripass: too many implementations: %d; try fewer with --impl\n", study->impl_count);
-        return false;
-    }
     const char *reason = topology_load(&s->topology);
     if (!reason)
         reason = topology_place(&s->topology, &study->placement);
@@ -360,12 +367,9 @@ static bool open_supervisor(struct supervisor *s, const struct study *study, int
         fprintf(stderr, "tripass: topology: %s; try lstopo to see what hwloc finds\n", reason);
         return false;
     }
-    s->page_file = memfd_create("tripass", 0);
-    s->page = s->page_file < 0 || ftruncate(s->page_file, sizeof *s->page)
-                  ? MAP_FAILED
-                  : mmap(NULL, sizeof *s->page, PROT_READ | PROT_WRITE, MAP_SHARED, s->page_file, 0);
+    s->board_file = memfd_create("tripass", 0);
     s->ceilings = calloc((size_t)study->thread_count, sizeof *s->ceilings);
-    if (s->page == MAP_FAILED || !s->ceilings) {
+    if (!board_open(&s->board, study, s->board_file) || !s->ceilings) {
         perror("tripass: cannot share memory with a worker");
         return false;
     }
@@ -377,11 +381,31 @@ static bool open_supervisor(struct supervisor *s, const struct study *study, int
 
 static void close_supervisor(struct supervisor *s)
 {
-    munmap(s->page, sizeof *s->page);
-    close(s->page_file);
+    board_close(&s->board);
+    close(s->board_file);
     topology_free(&s->topology);
     free(s->inbox);
     free(s->ceilings);
+}
+
+/* Opens the record of a new or a resumed study. Returns how many points are done, -1 on failure, which is said. */
+static int open_record(struct supervisor *s, const struct machine *machine)
+{
+    const struct study *study = s->study;
+    if (!study->resume || resume_is_beginning(study->out))
+        return record_open(&s->record, study->out, study->force || study->resume) &&
+                       (!study->phases || record_open_phases(&s->record, study->force))
+                   ? 0
+                   : -1;
+    const char *different = machine->before ? machine_difference(machine) : "program";
+    if (different) {
+        fprintf(stderr,
+                "tripass: --resume: %s was begun with another %s; try the same one, or another directory\n",
+                study->out, different);
+        return -1;
+    }
+    const int done = resume_load(&s->board, study->out, &s->failed);
+    return done >= 0 && record_reopen(&s->record, study->out) ? done : -1;
 }
 
 int study_run(const struct study *study, int argc, char **argv)
@@ -389,33 +413,36 @@ int study_run(const struct study *study, int argc, char **argv)
     struct supervisor s;
     if (!open_supervisor(&s, study, argc, argv))
         return 2;
-    if (!record_open(&s.record, study->out, study->force) ||
-        (study->phases && !record_open_phases(&s.record, study->force))) {
-        close_supervisor(&s);
-        return 2;
-    }
     struct machine machine = {.topology = &s.topology,
                               .study = study,
                               .argc = argc,
                               .argv = argv,
                               .start = time(NULL),
-                              .ceilings = s.ceilings};
+                              .ceilings = s.ceilings,
+                              .before = study->resume ? machine_read(study->out) : NULL};
+    const int done = open_record(&s, &machine);
+    if (done < 0) {
+        machine_forget(machine.before);
+        close_supervisor(&s);
+        return 2;
+    }
     if (study->budget_s > 0)
         s.deadline = clock_now() + study->budget_s;
     progress_start(&s.progress,
-                   study->repetitions * study->thread_count * study->layer_count * study->output_count *
-                       study->impl_count,
+                   study->repetitions * study->thread_count * study_groups(study) * study->impl_count - done,
                    s.deadline);
     s.broken = s.record.dir && !machine_write(&machine, s.record.dir);
     if (study->phases)
         profile_print_table_header(s.record.dir ? stdout : stderr);
     run_all(&s);
     progress_clear(&s.progress);
+    tell_budget(&s);
     machine.end = time(NULL);
     machine.completed = !stop_signal && !s.broken;
     if (s.record.dir && !s.broken)
         s.broken = !machine_write(&machine, s.record.dir);
     s.broken |= !record_close(&s.record);
+    machine_forget(machine.before);
     close_supervisor(&s);
     return s.broken ? 2 : stop_signal ? 128 + stop_signal : s.failed ? 1 : 0;
 }

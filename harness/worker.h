@@ -10,12 +10,10 @@
 /* A worker's task, passed as text. */
 struct assignment {
     int rep, thread_index; /* the repetition; which of study->threads */
-    int group;             /* where to begin: index of (layer, pass), passes innermost */
     int ceiling;           /* 1: measure the ceilings first */
-    int pipe, page;    /* inherited file descriptors: messages go into one, struct page lies in the other */
+    int pipe, board;   /* inherited file descriptors: messages go into one, struct board lies in the other */
     double best_flops; /* FMA ceiling that an earlier worker of this thread count measured, 0: none */
     double deadline;   /* CLOCK_MONOTONIC time at which the study's budget ends; 0: none */
-    char done[256];    /* per implementation '1' if that group's row is already written, else '0' */
 };
 
 int assignment_print(const struct assignment *assignment, char *text, size_t size);

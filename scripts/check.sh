@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-sections=(format text shell python report layers gcc clang asan avx512 nehalem readme debian13)
+sections=(format text shell python report layers gcc clang asan avx512 nehalem readme slurm debian13)
 
 # Sanitizers and emulators are slow: fewer random problems than the default in tests/support.h.
 few_problems=30
@@ -114,6 +114,12 @@ check_readme() {
     grep -c '^rows,direct,fwd,.*,OK,' check.csv # none: status 1
     TRIPASS_TEST_FILTER='*rows*' ctest --preset release -L registry
   )
+}
+
+# A job array on a SLURM of one machine.
+check_slurm() {
+  built release
+  tests/test_slurm.sh build/release/tripass
 }
 
 check_debian13() {

@@ -47,7 +47,7 @@ fi
 failed=0
 measure() {
   local status=0
-  build/release/tripass run -o "$out/$1" --budget=$((minutes * 60 * $2 / 100)) "${@:3}" || status=$?
+  build/release/tripass run --aa=direct,onednn -o "$out/$1" --budget=$((minutes * 60 * $2 / 100)) "${@:3}" || status=$?
   [[ $status -le 1 ]] || exit "$status"
   failed=$((failed | status))
 }

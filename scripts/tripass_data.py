@@ -18,6 +18,7 @@ GROUP = SETTING + ["problem", "pass"]  # what was measured interleaved
 NUMBERS = SIZES + ["mult", "threads", "rep", "n", "t_min_s", "t_median_s", "t_lo_s", "t_hi_s", "gflops", "pct_peak",
                    "err_reference"]
 TEXTS = ["impl", "family", "pass", "problem", "name", "isa", "cache", "status", "reason"]
+POINT = ["impl", "pass", "problem", "threads", "rep"]  # of one study
 BASELINE = ["onednn", "onednn-plain"]
 CONTROL = ":aa"  # tripass run --aa measures NAME a second time, as NAME:aa
 
@@ -114,6 +115,10 @@ def replicates(summary):
         samples = {}
         if path.exists():
             samples = _read_csv(path, ["threads", "rep", "round", "t_s"], ["impl", "pass", "problem"])
+            if "attempt" in samples:  # of a point that was measured again, the last counts
+                attempt = pd.to_numeric(samples["attempt"])
+                last = attempt.groupby([samples[column] for column in POINT]).transform("max")
+                samples = samples[attempt == last]
             samples = dict(list(samples.groupby(["threads", "problem", "pass"])))
         for group, points in rows.groupby(GROUP, sort=False):
             _, threads, _, _, problem, output = group
@@ -181,6 +186,18 @@ def floor_text(controls, setting):
     floor = noise_floor(rows)[setting]
     return (f"A/A control: {len(rows)} points measured twice, {rows['called'].sum()} called different by their interval; "
             f"noise floor {100 * (floor - 1):.1f} %: no smaller difference counts.")
+
+
+def scaling(summary):
+    """The fastest implementation of each problem, pass and thread count, where a study has several thread counts:
+    `speedup` over the time at the smallest count (whoever is fastest there), and `efficiency`, speedup per thread."""
+    one = [column for column in GROUP if column != "threads"]
+    best = summary.loc[summary.groupby(GROUP)["t_median_s"].idxmin()].sort_values(one + ["threads"])
+    groups = best.groupby(one)
+    best = best.assign(speedup=groups["t_median_s"].transform("first") / best["t_median_s"],
+                       more_threads=best["threads"] / groups["threads"].transform("first"))
+    best["efficiency"] = best["speedup"] / best["more_threads"]
+    return best[groups["threads"].transform("nunique") > 1]
 
 
 def size_label(row):

@@ -24,6 +24,19 @@ def verdict(points, times, floor):
     return cell + f" {ratio:5.2f}{mark}"
 
 
+def print_scaling(rows):
+    """A row a layer and pass, a column a thread count: GFLOP/s of the fastest, speedup, efficiency."""
+    rows = rows.assign(
+        layer=[f"{row['name'] or data.size_label(row)} mb{row['mb']:.0f} {row['pass']}" for _, row in rows.iterrows()],
+        cell=[f"{row.gflops:6.0f} {row.speedup:5.2f} {100 * row.efficiency:4.0f} %" for row in rows.itertuples()])
+    table = rows.pivot_table(index="layer", columns="threads", values="cell", aggfunc="first", sort=False).fillna("-")
+    width = max(map(len, table.index))
+    print(f"\n{rows['study'].iloc[0]}: fastest of each thread count: GFLOP/s, speedup over the fewest threads, efficiency")
+    print(" " * width + "".join(f"  {threads:>11.0f} threads" for threads in table))
+    for layer, cells in table.iterrows():
+        print(f"{layer:<{width}}" + "".join(f"  {cell:>19}" for cell in cells))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\nSPDX")[0])
     parser.add_argument("directory", nargs="+", help="what tripass run -o was given, or a directory above it")
@@ -43,6 +56,8 @@ def main():
                      if (points["pass"] == p).any() else " " * 29 for p in passes]
             print(f"{labels[problem]:<{width}}  {'  '.join(cells)}")
         print(data.floor_text(controls, setting))
+    for _, rows in data.scaling(summary).groupby(["study", "isa", "cache"], sort=False):
+        print_scaling(rows)
     print("\nGFLOP/s are effective (nominal operations / time). oneDNN: times faster than the best of onednn and"
           "\nonednn-plain; ~ nothing is won: the 95 % interval over the processes holds 1, or it is below the noise floor;"
           "\n? one process only, so nobody can say.")

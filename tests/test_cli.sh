@@ -121,6 +121,15 @@ bad 'takes no argument' run "$problem" --force=3
 bad 'is missing' run "$problem" --samples
 bad 'is missing' run "$problem" -o
 bad empty run "$problem" -o ''
+bad 'no directory' run "$problem" --resume
+bad 'of its own' run "$problem" --resume --phases -o "$dir/out"
+bad 'one of them' run "$problem" --resume --force -o "$dir/out"
+bad '--shard=1/4' run "$problem" --shard=5/4
+bad '--shard=1/4' run "$problem" --shard=0/4
+bad '--shard=1/4' run "$problem" --shard=1/4x
+bad 'only 1 problems' run "$problem" --shard=2/4
+bad 'no such implementation' run "$problem" --impl=direct --aa=im2col
+bad '--ci=2' run "$problem" --ci=-1
 bad 'no such option of run' run "$problem" -x
 bad 'no such option of check' check "$problem" --samples=3
 bad 'no such option of list' list --threads=1
@@ -206,6 +215,9 @@ rows 4 "$problem" --pass=fwd --hw=7:28:+7
 rows 1 "$problem" --pass=fwd "$problem" # the same problem twice is one thing to measure
 rows 2 --pass=fwd --batch="$dir/good.txt,$dir/more.txt"
 rows 1 --pass=fwd --batch="$dir/good.txt,$dir/more.txt" --match='^second$'
+rows 2 --pass=fwd --mb=1:8 --shard=4/4 "$problem"
+good ',mb8ic16' run --dry-run --mb=1:8 --shard=4/4 "$problem"
+good '^direct:aa,fwd,' run --dry-run --pass=fwd --impl=direct,im2col --aa='d*' "$problem"
 good ',SKIP,its tensors exceed' run --dry-run --memory=1K "$problem"
 
 # A layer keeps what makes it special: depthwise stays depthwise, one more row of padding below stays.

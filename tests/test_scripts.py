@@ -4,6 +4,7 @@ SPDX-License-Identifier: Apache-2.0"""
 import csv
 import contextlib
 import io
+import json
 import subprocess
 import sys
 import tempfile
@@ -104,6 +105,19 @@ class Reading(Case):
     def test_multiplicities_of_one_problem_under_two_names_add_up(self):
         self.write([point("direct", 1, name="a", mult=2), point("direct", 1, name="b", mult=3)])
         self.assertEqual(list(self.summary()["mult"]), [5])
+
+    def test_of_a_noisy_point_the_last_attempt_counts(self):
+        attempts = [(1, "steal", 0), (2, "", 1), (4, "drift", 2)], [(1, "steal", 0), (3, "drift", 1)]
+        write_csv(self.study / "points.csv", [
+            point("direct", s, ic=16 * c) | {"flags": flags, "attempt": attempt}
+            for c, of_point in enumerate(attempts, 1) for s, flags, attempt in of_point])
+        write_csv(self.study / "samples.csv", [
+            {key: row[key] for key in data.POINT} | {"round": 0, "attempt": attempt, "t_s": s}
+            for c, of_point in enumerate(attempts, 1) for s, _, attempt in of_point
+            for row in [point("direct", s, ic=16 * c)]])
+        summary = self.summary()
+        self.assertEqual(list(summary["t_median_s"]), [4, 3])
+        np.testing.assert_allclose([table["direct"].item() for table in data.replicates(summary).values()], [4, 3])
 
     def test_bad_input_is_named(self):
         cases = {
@@ -244,6 +258,63 @@ class Controls(Case):
 
     def test_a_control_is_no_implementation_of_its_own(self):
         self.assertEqual(set(self.summary()["impl"]), {"direct", "onednn"})
+
+
+class Scaling(Case):
+    def test_speedup_over_the_fewest_threads(self):
+        self.write([point("direct", 8, threads=1), point("im2col", 6, threads=1), point("direct", 4, threads=2),
+                    point("im2col", 4.5, threads=2), point("direct", 3, threads=4), point("direct", 1, ic=32)])
+        found = data.scaling(self.summary())[["threads", "impl", "speedup", "efficiency"]].values.tolist()
+        self.assertEqual(found, [[1, "im2col", 1, 1], [2, "direct", 1.5, 0.75], [4, "direct", 2, 0.5]])
+        self.assertRegex(self.command("verdict.py", self.study).stdout,
+                         r"1 threads +2 threads +4 threads\n16 @28 k3 mb8 fwd +0 +1.00 +100 % +0 +1.50 +75 % +0 +2.00 +50 %")
+
+
+class Merging(Case):
+    def part(self, shard, machine=(), **changes):
+        """A directory as tripass run --shard leaves it."""
+        part = self.study / f"part-{shard[0]}"
+        part.mkdir()
+        write_csv(part / "points.csv", [point("direct", 1, ic=16 * int(shard[0])) | changes])
+        write_csv(part / "samples.csv", [dict(impl="direct", t_s=1)])
+        machine = {"study": {"command_line": ["tripass", "run", "-o", str(part), "--shard=" + shard, "--mb=8"]},
+                   "build": "b", "cpu": "c", "topology": {"cores": 2, "places": [0, 1]}, "libraries": "l",
+                   "system": {"host": "node" + shard[0]}, "start": "s", "end": "e", "ceilings": [], "completed": True
+                   } | dict(machine)
+        (part / "machine.json").write_text(json.dumps(machine))
+        return part
+
+    def merge(self, *arguments):
+        return self.command("merge.py", self.study / "whole", *arguments)
+
+    def test_parts_become_one_study(self):
+        result = self.merge(self.part("1/2"), self.part("2/2"))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        whole = self.study / "whole"
+        self.assertEqual(list(data.read_points([whole])["ic"]), [16, 32])
+        self.assertEqual(len((whole / "samples.csv").read_text().splitlines()), 3)
+        machine = json.loads((whole / "machine.json").read_text())
+        self.assertEqual([part["host"] for part in machine["parts"]], ["node1", "node2"])
+
+    def test_what_does_not_belong_together_is_refused(self):
+        line = ["tripass", "run", "--shard=2/2", "--mb=9"]
+        for expected, machine in {"another study": {"study": {"command_line": line}}, "another build": {"build": "d"},
+                                  "another kind of machine": {"cpu": "d"}, "not finished": {"completed": False}}.items():
+            with self.subTest(expected), tempfile.TemporaryDirectory() as folder:
+                self.study = Path(folder)
+                parts = self.part("1/2"), self.part("2/2", machine.items())
+                result = self.merge(*parts)
+                self.assertEqual((result.returncode, result.stdout), (2, ""))
+                self.assertRegex(result.stderr, f"^merge.py: .*{expected}.*; try --anyway.*\n$")
+                self.assertFalse((self.study / "whole").exists())
+                self.assertIn(expected, self.merge("--anyway", *parts).stdout)
+
+    def test_a_missing_part_is_told(self):
+        self.assertIn("the parts are 2/3", self.merge(self.part("2/3")).stderr)
+
+    def test_no_point_twice(self):
+        parts = self.part("1/2"), self.part("2/2", ic=16, problem=point("direct", 1, ic=16)["problem"])
+        self.assertIn("there twice", self.merge(*parts).stderr)
 
 
 class Figures(Case):

@@ -138,7 +138,22 @@ static void writes_input(const struct conv_plan *p, float *const tensor[CONV_TEN
 static void sleeps(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
 {
     right(p, tensor, scratch);
-    usleep(300 * 1000);
+    sleep(1);
+}
+
+/* Right in the first process that asks, wrong in one corner in any later one. */
+static void spoils(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
+{
+    char path[4096], text[32] = "";
+    snprintf(path, sizeof path, "%s/first", getenv("TEST_DIRECTORY"));
+    FILE *file = fopen(path, "a+");
+    rewind(file);
+    if (!fgets(text, sizeof text, file))
+        fprintf(file, "%d", getpid());
+    fclose(file);
+    right(p, tensor, scratch);
+    if (*text && atoi(text) != getpid())
+        tensor[p->output][last(p)] += 1;
 }
 
 /* Touches new memory in every call. */
@@ -161,7 +176,8 @@ static const struct conv_impl good = BAD("good", right), crash = BAD("crash", cr
                               nans = BAD("nan", gives_nan), unwritten = BAD("unwritten", forgets_one),
                               dirty = BAD("dirty", accumulates), behind = BAD("behind", writes_behind),
                               before = BAD("before", writes_before), input = BAD("input", writes_input),
-                              slow = BAD("slow", sleeps), also_good = BAD("also-good", right);
+                              slow = BAD("slow", sleeps), also_good = BAD("also-good", right),
+                              spoiled = BAD("spoiled", spoils);
 static const struct conv_impl imprecise = {
     .name = "imprecise", .family = "test", .plan = plan, .run = is_imprecise};
 static const struct conv_impl no = {
@@ -177,8 +193,9 @@ static const struct conv_impl uncountable = {
 static const struct conv_impl *all[] = {&good,      &no,   &crash,       &plan_crash, &leave,  &wrong,
                                         &imprecise, &nans, &unwritten,   &dirty,      &behind, &before,
                                         &input,     &huge, &uncountable, &also_good};
-static const struct conv_impl *two[] = {&good, &also_good}, *slow_one[] = {&slow}, *noisy_one[] = {&noisy},
-                              *stuck[] = {&good, &hang, &also_good};
+static const struct conv_impl *two[] = {&good, &also_good}, *stuck[] = {&good, &hang, &also_good},
+                              *noisy_one[] = {&noisy}, *cheap_and_dear[] = {&slow, &good},
+                              *fresh_and_spoiled[] = {&good, &spoiled};
 static struct layer layers[4];
 static int threads[] = {1, 2};
 static const char *directory; /* a new one for each test */
@@ -220,6 +237,11 @@ static struct study study_named(const char *name)
         study.impls = noisy_one;
         study.impl_count = study.output_count = 1;
         study.retry_noisy = 2;
+    } else if (!strcmp(name, "spoiled")) {
+        study.impls = fresh_and_spoiled;
+        study.output_count = 1;
+        study.repetitions = 3;
+        study.samples = 1;
     } else if (!strcmp(name, "check")) {
         study.check_only = true;
     } else if (!strcmp(name, "phases")) {
@@ -233,11 +255,12 @@ static struct study study_named(const char *name)
         study.check_only = true;
         study.memory_limit = 1 << 20;
     } else if (!strcmp(name, "budget")) {
-        study.impls = slow_one;
-        study.impl_count = 1;
+        study.impls = cheap_and_dear;
         study.output_count = 1;
-        study.layer_count = 4;
-        study.budget_s = 0.2;
+        study.check_only = true; /* no ceilings to measure first */
+        study.budget_s = 5;
+    } else if (!strcmp(name, "spent")) {
+        study.budget_s = 1e-6;
     }
     return study;
 }
@@ -267,8 +290,8 @@ static int run_heard(const char *name, char *said, size_t size)
 /* ---- reading what was written ---- */
 
 struct row {
-    char *impl, *pass, *name, *threads, *rep, *status, *reason, *n, *t_median_s, *t_sgd_s, *pinned, *flags,
-        *attempt, *cache_sets, *native_bytes;
+    char *impl, *pass, *name, *threads, *rep, *status, *reason, *err_reference, *err_onednn, *n, *t_median_s,
+        *t_sgd_s, *pinned, *flags, *attempt, *cache_sets, *native_bytes;
 };
 
 static char *file_text(const char *name)
@@ -320,6 +343,8 @@ static int read_rows(struct row *rows, int most)
                           {"rep", &rows[count].rep},
                           {"status", &rows[count].status},
                           {"reason", &rows[count].reason},
+                          {"err_reference", &rows[count].err_reference},
+                          {"err_onednn", &rows[count].err_onednn},
                           {"n", &rows[count].n},
                           {"t_median_s", &rows[count].t_median_s},
                           {"t_sgd_s", &rows[count].t_sgd_s},
@@ -353,15 +378,15 @@ static int new_directory(void **state)
     (void)state;
     strcpy(text, "/tmp/test_supervise.XXXXXX");
     directory = mkdtemp(text);
-    return directory ? 0 : -1;
+    return directory && !setenv("TEST_DIRECTORY", directory, 1) ? 0 : -1;
 }
 
 static int remove_directory(void **state)
 {
-    static const char *const names[] = {"points.csv", "samples.csv", "machine.json", "phases.csv"};
+    static const char *const names[] = {"points.csv", "samples.csv", "machine.json", "phases.csv", "first"};
     char path[4096];
     (void)state;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         snprintf(path, sizeof path, "%s/%s", directory, names[i]);
         unlink(path);
     }
@@ -472,6 +497,21 @@ static void what_is_noisy_is_measured_again(void **state)
     assert_int_equal(lines(file_text("samples.csv")), 1 + 3 * 9);
 }
 
+/* Each process proves its own results, though the later ones by a smaller sample: without a witness. */
+static void later_processes_check_too(void **state)
+{
+    struct row rows[6];
+    (void)state;
+    assert_int_equal(run("spoiled"), 1);
+    assert_int_equal(read_rows(rows, 6), 6);
+    for (int i = 0; i < 6; i++) {
+        const bool spoilt = atoi(rows[i].rep) && !strcmp(rows[i].impl, "spoiled");
+        assert_string_equal(rows[i].status, spoilt ? "FAIL" : "OK");
+        assert_int_equal(!*rows[i].err_onednn, atoi(rows[i].rep) > 0);
+        assert_int_equal(!*rows[i].err_reference, 0);
+    }
+}
+
 static void results_are_kept_unless_forced(void **state)
 {
     struct study study = study_named("check");
@@ -551,13 +591,23 @@ static void memory_is_predicted(void **state)
 
 static void a_budget_skips_what_it_cannot_pay(void **state)
 {
-    struct row rows[4];
+    struct row rows[6];
     (void)state;
     assert_int_equal(run("budget"), 0);
-    assert_int_equal(read_rows(rows, 4), 4);
-    assert_string_equal(rows[0].status, "OK");
-    assert_string_equal(rows[3].status, "SKIP");
-    assert_non_null(strstr(rows[3].reason, "would take"));
+    assert_int_equal(read_rows(rows, 2), 2);
+    assert_string_equal(rows[0].impl, "slow"); /* its pilot says so: it sleeps 1 s in each of 6 calls */
+    assert_string_equal(rows[0].status, "SKIP");
+    assert_non_null(strstr(rows[0].reason, "would take"));
+}
+
+static void a_spent_budget_still_leaves_every_row(void **state)
+{
+    struct row rows[6];
+    (void)state;
+    assert_int_equal(run("spent"), 0);
+    assert_int_equal(read_rows(rows, 6), 6);
+    for (int i = 0; i < 6; i++)
+        assert_string_equal(rows[i].reason, "the budget is spent");
 }
 
 static void unwritable_output(void **state)
@@ -638,6 +688,7 @@ int main(int argc, char **argv)
         TEST(a_hang_ends),
         TEST(every_repetition_and_thread_count),
         TEST(what_is_noisy_is_measured_again),
+        TEST(later_processes_check_too),
         TEST(results_are_kept_unless_forced),
         TEST(check_only_times_nothing),
         TEST(cold_caches),
@@ -645,6 +696,7 @@ int main(int argc, char **argv)
         TEST(one_at_a_time_where_memory_is_short),
         TEST(memory_is_predicted),
         TEST(a_budget_skips_what_it_cannot_pay),
+        TEST(a_spent_budget_still_leaves_every_row),
         TEST(unwritable_output),
         TEST(terminated),
         TEST(ceilings_of_each_thread_count),

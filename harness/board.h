@@ -1,0 +1,36 @@
+/* Memory that a supervisor shares with its workers, one after the other: what runs right now, what is done, and what
+ * earlier workers found out that later ones need not find again.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_BOARD_H
+#define TRIPASS_BOARD_H
+
+#include "runner.h"
+
+/* The arrays are cut by the functions below; all is zero at first. */
+struct board {
+    const struct study *study;
+    struct page *page;
+    void *memory;
+    size_t bytes;
+};
+
+/* Maps a file (memfd) that holds the study's board, or is made as long as one. False: errno says why. */
+bool board_open(struct board *board, const struct study *study, int file);
+void board_close(struct board *board);
+
+/* How many groups (layer, pass) a study has; a group's index is layer * passes + pass. */
+int study_groups(const struct study *study);
+
+/* Per implementation of a group: how many of its rows are written, one an attempt. */
+unsigned char *board_done(const struct board *board, int rep, int thread_index, int group);
+
+/* Per implementation of a group: the plan that passed the full check in some process, as a hash of its detail; 0:
+ * none. */
+uint32_t *board_proven(const struct board *board, int thread_index, int group);
+
+/* Per implementation, and behind the last for the truth: how much longer than budget_standard_s a point of this pass
+ * took lately, all but one sample left out; 0: unknown. */
+double *board_pace(const struct board *board, int thread_index, enum conv_tensor output);
+
+#endif

@@ -1,0 +1,32 @@
+/* A budget of wall time: who gets how much of it, and whom it cannot pay. It is kept by taking fewer samples first, then
+ * by fewer repetitions, then without the slowest implementations, whose rows are SKIP and say what they would take.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_BUDGET_H
+#define TRIPASS_BUDGET_H
+
+#include "board.h"
+#include "group.h"
+
+/* What a point takes at the least (checked, and called as often as timing needs) on a machine of middling speed. */
+double budget_standard_s(const struct conv_problem *problem, int threads);
+
+/* What a group may take of the time from now to the deadline: in proportion to its work, among all that is left of
+ * this and later workers; at_most_s: among what is left of this repetition. Without a deadline both are HUGE_VAL. */
+struct share {
+    double time_s, at_most_s;
+};
+struct share budget_share(const struct board *board, int rep, int thread_index, int group, double deadline);
+
+/* The implementations from the cheapest to the dearest, as far as known: order[] has room for all. */
+void budget_order(const struct group *group, int order[]);
+
+/* Pays for the point of a planned runner out of *left_s: true if it may run, else its row and the page say that it may
+ * not. What it costs is known from its latest point of that pass; where that is unknown or too much, from a pilot run on
+ * a corner of this layer. */
+bool budget_pays(const struct group *group, const struct runner *runner, struct point *point, double *left_s);
+
+/* False, likewise, if it is plain without a plan and a pilot that it cannot be paid. */
+bool budget_may_pay(const struct group *group, int impl, struct point *point, double left_s);
+
+#endif
