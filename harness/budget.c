@@ -130,8 +130,9 @@ static bool too_dear(const struct group *group, double cost_s, double left_s, st
 {
     if (cost_s <= left_s)
         return false;
-    if (left_s > 0)
-        point_set_status(point, STATUS_SKIP, "would take %.2g s, the budget leaves %.2g s", cost_s, left_s);
+    if (group->at_most_s > 0)
+        point_set_status(point, STATUS_SKIP, "would take %.2g s, the budget leaves %.2g s", cost_s,
+                         fmax(left_s, 0));
     else
         point_set_status(point, STATUS_SKIP, "the budget is spent");
     group->page->unpaid++;
