@@ -115,10 +115,6 @@ def replicates(summary):
         samples = {}
         if path.exists():
             samples = _read_csv(path, ["threads", "rep", "round", "t_s"], ["impl", "pass", "problem"])
-            if "attempt" in samples:  # of a point that was measured again, the last counts
-                attempt = pd.to_numeric(samples["attempt"])
-                last = attempt.groupby([samples[column] for column in POINT]).transform("max")
-                samples = samples[attempt == last]
             samples = dict(list(samples.groupby(["threads", "problem", "pass"])))
         for group, points in rows.groupby(GROUP, sort=False):
             _, threads, _, _, problem, output = group

@@ -106,19 +106,6 @@ class Reading(Case):
         self.write([point("direct", 1, name="a", mult=2), point("direct", 1, name="b", mult=3)])
         self.assertEqual(list(self.summary()["mult"]), [5])
 
-    def test_of_a_noisy_point_the_last_attempt_counts(self):
-        attempts = [(1, "steal", 0), (2, "", 1), (4, "drift", 2)], [(1, "steal", 0), (3, "drift", 1)]
-        write_csv(self.study / "points.csv", [
-            point("direct", s, ic=16 * c) | {"flags": flags, "attempt": attempt}
-            for c, of_point in enumerate(attempts, 1) for s, flags, attempt in of_point])
-        write_csv(self.study / "samples.csv", [
-            {key: row[key] for key in data.POINT} | {"round": 0, "attempt": attempt, "t_s": s}
-            for c, of_point in enumerate(attempts, 1) for s, _, attempt in of_point
-            for row in [point("direct", s, ic=16 * c)]])
-        summary = self.summary()
-        self.assertEqual(list(summary["t_median_s"]), [4, 3])
-        np.testing.assert_allclose([table["direct"].item() for table in data.replicates(summary).values()], [4, 3])
-
     def test_bad_input_is_named(self):
         cases = {
             "no points.csv": lambda file: file.unlink(),
