@@ -194,6 +194,7 @@ static void receive(struct supervisor *s, const struct message *message, const c
     case MESSAGE_TABLE:
         progress_clear(&s->progress);
         fwrite(payload, 1, message->bytes, s->record.dir ? stdout : stderr);
+        fflush(stdout);
         break;
     case MESSAGE_POINT: write_point(s, message, payload); break;
     }

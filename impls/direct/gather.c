@@ -190,9 +190,10 @@ static void run(const void *state, float *const tensor[CONV_TENSORS], float *scr
     {
         const int t = omp_get_thread_num(), threads = omp_get_num_threads();
         float *copies = scratch + g->packed_floats + (size_t)t * g->together * g->copy_floats;
-        if (g->transposed)
+        if (g->transposed) {
             transpose_weights(g, tensor[CONV_WEI], scratch);
-        phase_mark(PHASE_WEIGHTS);
+            phase_mark(PHASE_WEIGHTS);
+        }
         const long end = first_unit(g, t + 1, threads);
         for (long n = first_unit(g, t, threads), next; n < end; n = next) {
             const long outer = n / g->panels / g->items;

@@ -223,8 +223,8 @@ static void run(const void *state, float *const tensor[CONV_TENSORS], float *scr
             const long begin = total * other / threads;
             if (begin % g->units && begin < total * (other + 1) / threads)
                 add_partial(g, begin, scratch + other * g->scratch_floats + own, weights);
+            phase_mark(PHASE_REDUCE);
         }
-        phase_mark(PHASE_REDUCE);
     }
     native_mask(&g->native, weights, g->threads);
     phase_mark(PHASE_OUTPUT);

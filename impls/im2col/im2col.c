@@ -169,6 +169,7 @@ static void transpose_weights(const struct state *s, const float *wei, float *sh
         s->columns->transpose(s->ocg, rows, wei + g * s->ocg * s->k + k, s->k,
                               shared + (g * s->k + k) * s->oc_stride, s->oc_stride);
     }
+    phase_mark(PHASE_WEIGHTS);
 }
 
 static void backward(const struct state *s, struct part at, float *const tensor[CONV_TENSORS], float *own,
@@ -239,6 +240,7 @@ static void reduce(const struct state *s, float *wei, float *shared)
                 sum[j] += sum[o * floats + j];
         s->columns->transpose(rows, s->ocg, sum, s->oc_stride, wei + g * s->ocg * s->k + k, s->k);
     }
+    phase_mark(PHASE_REDUCE);
 }
 
 static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)
@@ -251,7 +253,6 @@ static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS],
         float *own = shared + s->shared + omp_get_thread_num() * s->own;
         if (plan->output == CONV_SRC)
             transpose_weights(s, tensor[CONV_WEI], shared);
-        phase_mark(PHASE_WEIGHTS);
 #pragma omp for schedule(static)
         for (size_t i = 0; i < parts; i++) {
             const struct part at = part_of(s, i);
@@ -264,7 +265,6 @@ static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS],
         phase_mark(PHASE_MULTIPLY);
         if (plan->output == CONV_WEI)
             reduce(s, tensor[CONV_WEI], shared);
-        phase_mark(PHASE_REDUCE);
     }
 }
 

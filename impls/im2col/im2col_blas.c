@@ -80,9 +80,10 @@ static void run_image(const struct conv_plan *plan, float *const tensor[CONV_TEN
     float *q = copy ? scratch : tensor[CONV_SRC] + (mb * p->ic + g * s.icg) * s.plane;
     float *wei = tensor[CONV_WEI] + g * s.ocg * s.k;
     float *dst = tensor[CONV_DST] + (mb * p->oc + g * s.ocg) * s.columns;
-    if (copy && plan->output != CONV_SRC)
+    if (copy && plan->output != CONV_SRC) {
         move(plan, block, tensor[CONV_SRC], q, true);
-    phase_mark(PHASE_INPUT);
+        phase_mark(PHASE_INPUT);
+    }
     const struct blas_matrix q_matrix = {q, s.columns, plan->output == CONV_WEI};
     const struct blas_matrix w_matrix = {wei, s.k, plan->output == CONV_SRC},
                              d_matrix = {dst, s.columns, false};
@@ -93,9 +94,10 @@ static void run_image(const struct conv_plan *plan, float *const tensor[CONV_TEN
     };
     blas_multiply(plan->threads, &products[plan->output]);
     phase_mark(PHASE_MULTIPLY);
-    if (copy && plan->output == CONV_SRC)
+    if (copy && plan->output == CONV_SRC) {
         move(plan, block, tensor[CONV_SRC], q, false);
-    phase_mark(PHASE_OUTPUT);
+        phase_mark(PHASE_OUTPUT);
+    }
 }
 
 static void run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)
