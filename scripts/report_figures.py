@@ -153,12 +153,13 @@ def roofline(study, rows):
         if group.empty:
             continue
         ridges = [top / bandwidth for bandwidth in bandwidths.values()]
-        ticks = powers(4, [*group["intensity"], *[ridge / 4 for ridge in ridges]])
+        ticks = powers(4, [*group["intensity"], *[ridge / 2 for ridge in ridges]])
         rates = powers(10, [LOWEST_ROOF * top, *group["gflops"], top])
         guides = ceiling_guides(ticks[0], ticks[-1], top)
         for (level, bandwidth), ridge in zip(bandwidths.items(), ridges):
             left = max(ticks[0], rates[0] / bandwidth)
-            guides.append({"points": [[ridge, top], [left, left * bandwidth]], "label": f"{level} {bandwidth:.0f} GB/s"})
+            guides.append({"points": [[left, left * bandwidth], [ridge, top]], "label": f"{level} {bandwidth:.0f} GB/s",
+                           "below": True})
         panels = [{"title": drawing.TITLES[output], "guides": guides, "series": series(
             group[group["pass"] == output],
             lambda row: {"x": row.intensity, "y": row.gflops,
@@ -227,7 +228,7 @@ def scaling(study, rows):
             layers = times.groupby("impl").size()
             panels.append({
                 "title": drawing.TITLES[output],
-                "guides": [{"points": [[counts[0], 1], [counts[-1], counts[-1] / counts[0]]], "label": "ideal"}],
+                "guides": [{"points": [[counts[-1], counts[-1] / counts[0]], [counts[0], 1]], "label": "ideal"}],
                 "series": [{"impl": impl, "line": True, "points": [
                     {"x": count, "y": speedup.at[impl, count], "text": [
                         impl, f"{count:.0f} threads: {speedup.at[impl, count]:.2f}x",
@@ -238,5 +239,6 @@ def scaling(study, rows):
             "scaling", "Scaling over threads",
             f"{study.label(key[0])}, {key[1]}, {key[2]} caches. Speedup over {counts[0]:.0f} "
             f"thread{'s' if counts[0] > 1 else ''}, of the total time of the layers; the absolute time shows on hovering.",
-            panels, axis("threads", ticks=counts, min=counts[0], max=counts[-1]), axis("speedup", min=0),
+            panels, axis("threads", ticks=counts, min=counts[0] - 0.2, max=counts[-1] + 0.2),
+            axis("speedup", min=0, max=1.15 * counts[-1] / counts[0], ticks=list(range(int(counts[-1] / counts[0]) + 1))),
             study.rows_of(group))

@@ -85,8 +85,9 @@ def _summarize(points):
     good = points[(points["status"] == "OK") & points["t_median_s"].notna()]
     if good.empty:
         raise DataError("no point has status OK with a time; nothing to show")
-    how = {column: "first" for column in ["family", "name"] + SIZES}
-    how |= {column: "median" for column in ["t_median_s", "gflops", "pct_peak"]}
+    good = good.assign(work=good["gflops"] * good["t_median_s"])  # GFLOP of one run: turns a time into a rate
+    how = {column: "first" for column in ["family", "name", "work"] + SIZES}
+    how |= {column: "median" for column in ["t_median_s", "pct_peak"]}
     how |= {"n": "sum", "t_lo_s": "min", "t_hi_s": "max", "err_reference": "max"}
     summary = good.groupby(GROUP + ["impl"], sort=False).agg(how).reset_index()
     layers = points.drop_duplicates(GROUP + ["name"])  # a network may have one problem under several names
@@ -94,7 +95,7 @@ def _summarize(points):
     leading = points[points["name"] != ""].groupby(SETTING + ["mb"])["problem"].first()  # a network's first layer
     summary["first"] = pd.MultiIndex.from_frame(summary[SETTING + ["mb", "problem"]]).isin(
         leading.reset_index().itertuples(index=False, name=None))
-    summary["work"] = summary["gflops"] * summary["t_median_s"]  # GFLOP of one run: turns a time into a rate
+    summary["gflops"] = summary["work"] / summary["t_median_s"]
     return summary
 
 

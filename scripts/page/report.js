@@ -41,7 +41,11 @@ const extras = {
     ctx.restore();
   },
   afterDatasetsDraw(chart) {
-    const { ctx, chartArea } = chart, size = Chart.defaults.font.size - 1, taken = [];
+    const { ctx, chartArea } = chart, size = Chart.defaults.font.size - 1;
+    const taken = chart.data.datasets.flatMap((dataset, index) => dataset.data.flatMap((point, place) => {
+      const { x, y } = chart.getDatasetMeta(index).data[place];
+      return point.tag ? [{ left: x - 5, right: x + 5, top: y - 5, bottom: y + 5 }] : [];
+    }));
     ctx.save();
     ctx.font = size + "px " + Chart.defaults.font.family;
     chart.data.datasets.forEach((dataset, index) => {
@@ -50,7 +54,7 @@ const extras = {
       if (!text || !chart.isDatasetVisible(index))
         return;
       const width = ctx.measureText(text).width, gap = 8;
-      const places = dataset.guide ? [[0, -gap], [-width, -gap], [gap, gap]]
+      const places = dataset.guide ? dataset.below ? [[gap, gap]] : [[0, -gap], [-width, -gap]]
                                    : [[gap, 0], [-gap - width, 0], [-width / 2, -1.5 * gap], [-width / 2, 1.5 * gap]];
       const boxes = places.map(([x, y]) => ({ left: point.x + x, top: point.y + y - size / 2,
                                               right: point.x + x + width, bottom: point.y + y + size / 2 }));
@@ -89,14 +93,14 @@ function dataset_of(series) {
     label: series.impl, data: series.points, showLine: series.line, hidden: hidden.has(series.impl),
     borderColor: line, borderDash: look.dash, borderWidth: 1.5,
     pointStyle: look.marker, rotation: look.rotation, pointRadius: series.line ? 4 : 4.5, pointHoverRadius: 7,
-    pointHitRadius: 6, pointBorderWidth: 1.3, pointBorderColor: line,
+    pointHitRadius: 6, pointBorderWidth: 1.3, pointBorderColor: line, clip: 6,
     pointBackgroundColor: point => open(point) ? color("paper") : line,
   };
 }
 
 function guide_of(guide) {
   return {
-    label: "", guide: guide.label || " ", data: guide.points.map(([x, y]) => ({ x, y })), showLine: true, pointRadius: 0,
+    label: "", guide: guide.label || " ", below: guide.below, data: guide.points.map(([x, y]) => ({ x, y })), showLine: true, pointRadius: 0,
     pointHitRadius: 0, borderColor: color("soft"), borderWidth: 1, borderDash: [6, 4], order: 1,
   };
 }
