@@ -71,6 +71,8 @@ int command_list(struct options *options, int argc, char **argv)
     (void)argc;
     (void)argv;
     if (options->shapes) {
+        if (options->problem_count || options->batch_count)
+            usage_error("list --shapes takes no problem; try tripass list --shapes");
         list_shapes();
         return EXIT_ALL_GOOD;
     }

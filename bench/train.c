@@ -7,6 +7,7 @@
 #include "idx.h"
 #include "network.h"
 #include "options.h"
+#include "problem_string.h"
 #include "random.h"
 
 #include <errno.h>
@@ -94,6 +95,19 @@ static void replaced_tell(int layer, const char *reason)
     fprintf(stderr, "tripass: train: layer %d: %s; `direct` does that pass\n", layer + 1, reason);
 }
 
+/* Says which passes a points.csv does not have. */
+static void layer_tell_unknown(const struct nn_choice *choice, const struct nn_layer *layer, int index)
+{
+    char problem[PROBLEM_STRING_MAX];
+    for (enum conv_tensor output = 0; output < CONV_TENSORS; output++) {
+        if (!layer->pass[output].impl || nn_choice_knows(choice, &layer->problem, output))
+            continue;
+        problem_string_print(&layer->problem, problem, sizeof problem);
+        fprintf(stderr, "tripass: train: layer %d: no %s of %s was measured; `direct` does it\n", index + 1,
+                conv_pass_name(output), problem);
+    }
+}
+
 static int *order_make(int count)
 {
     int *order = must_allocate(NULL, (size_t)count, sizeof *order);
@@ -115,6 +129,8 @@ static void network_open(struct network *network, const struct options *options,
         network_make(network, network_lenet, options->train.mb, (struct nn_shape){1, set->height, set->width},
                      set->classes, options->train.activation, &choice, options->study.seed,
                      options->study.threads[0], replaced_tell);
+    for (int i = 0; !reason && i < network->layer_count; i++)
+        layer_tell_unknown(&choice, &network->layer[i], i);
     if (reason)
         usage_error("train: %s; try other images or a smaller --mb", reason);
     nn_choice_free(&choice);

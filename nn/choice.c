@@ -83,6 +83,10 @@ static bool best_read(struct nn_choice *choice, const char *path, char *why, siz
     while (good && csv_read(file, &row))
         if (row.fields == fields && row_read(&row, column, &best))
             good = best_keep(choice, &best);
+    if (good && !choice->best_count) {
+        snprintf(why, why_size, "best:%s: no row of it has status OK; try another run", path);
+        good = false;
+    }
     csv_free(&row);
     fclose(file);
     return good;
@@ -146,6 +150,12 @@ void nn_choice_free(struct nn_choice *choice)
     free(choice->best);
     choice->best = NULL;
     choice->best_count = 0;
+}
+
+bool nn_choice_knows(const struct nn_choice *choice, const struct conv_problem *problem,
+                     enum conv_tensor output)
+{
+    return !choice->best_count || best_find(choice, problem, output);
 }
 
 const struct conv_impl *nn_choice_for(const struct nn_choice *choice, const struct conv_problem *problem,

@@ -32,6 +32,10 @@ struct nn_choice {
 bool nn_choice_parse(struct nn_choice *choice, const char *text, char *why, size_t why_size);
 void nn_choice_free(struct nn_choice *choice);
 
+/* Is it measured? Or, for a choice that is not best:FILE, said? */
+bool nn_choice_knows(const struct nn_choice *choice, const struct conv_problem *problem,
+                     enum conv_tensor output);
+
 /* The implementation for one pass of one problem; never NULL. */
 const struct conv_impl *nn_choice_for(const struct nn_choice *choice, const struct conv_problem *problem,
                                       enum conv_tensor output);

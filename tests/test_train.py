@@ -49,9 +49,25 @@ class Train(unittest.TestCase):
 
     def test_curves_agree(self):
         reference = self.curve("reference", 2)
-        for choice in ("winograd-f6", "fwd:winograd-f4,bwd:im2col,upd:explicit-csr"):
+        listed = subprocess.run([TRIPASS, "list"], capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+        every = [line.split()[0] for line in listed if line.split()[2] == "fwd,bwd,upd"]
+        self.assertGreaterEqual(len(every), 11)
+        for choice in [*every, "fwd:winograd-f4,bwd:im2col,upd:explicit-csr"]:
             for row, right in zip(self.curve(choice, 2), reference, strict=True):
-                self.assertAlmostEqual(float(row["loss"]) / float(right["loss"]), 1, delta=1e-3)
+                self.assertAlmostEqual(float(row["loss"]) / float(right["loss"]), 1, delta=1e-3, msg=choice)
+
+    def test_best_takes_what_was_measured(self):
+        def measure(name, *problems):
+            out = os.path.join(self.directory, name)
+            subprocess.run([TRIPASS, "run", "--impl=direct,im2col", "--samples=1", "-o", out, *problems], check=True,
+                           capture_output=True)
+            return f"--impl=best:{out}/points.csv"
+
+        result = self.train(measure("all", "--batch=lenet-digits"), "--epochs=1")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        result = self.train(measure("one", "--batch=lenet-digits", "--match=conv2"), "--epochs=1")
+        missing = [line for line in result.stderr.splitlines() if line.endswith("was measured; `direct` does it")]
+        self.assertEqual(len(missing), 8)  # 4 layers of 3 passes, less the first's bwd and what conv2 has
 
     def test_bad_data(self):
         bad = os.path.join(self.directory, "bad")
