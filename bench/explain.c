@@ -319,8 +319,12 @@ static void chapter_backward(const struct lesson *lesson)
 {
     const struct conv_problem *p = &lesson->problem;
     page_heading(&lesson->page, "Backward: ∂L/∂x = Aᵀ ∂L/∂y");
-    page_text(&lesson->page, "From ΔL ≃ ⟨∂L/∂y, Δy⟩ and Δy = A Δx. Below, ∂ before a symbol is short for the "
-                             "derivative of L by it.");
+    page_text(&lesson->page,
+              "From ΔL ≃ ⟨∂L/∂y, Δy⟩ and Δy = A Δx. Below, ∂ before a symbol is short for the derivative of "
+              "L by it.%s",
+              p->oc > 1 || p->ic > 1
+                  ? " By blocks: ∂L/∂x(s,i) = Σ over j of A(j,i)ᵀ ∂L/∂y(s,j), for each image s on its own."
+                  : "");
     struct page_matrix m[] = {tensor_cells(lesson, CONV_SRC, true, p->ic * p->ih * p->iw, 1),
                               explicit_cells(lesson, p, MATRIX_A_TRANSPOSED, NULL),
                               tensor_cells(lesson, CONV_DST, true, p->oc * p->oh * p->ow, 1)};

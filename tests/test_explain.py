@@ -110,6 +110,11 @@ class Others(unittest.TestCase):
                 self.assertEqual(result.returncode, 0, result.stderr)
                 self.assertNotRegex(result.stdout, r"NOT\s+EQUAL")
                 self.assertGreaterEqual(len(re.findall(r"equal\s+in\s+every\s+entry", result.stdout)), 2)
+                if "ic2" in problem:
+                    self.assertRegex(result.stdout, r"y\(s,j\)\s=\sΣ\sover\si")
+                    self.assertRegex(result.stdout, r"∂L/∂x\(s,i\)\s=\sΣ\sover\sj")
+                if re.match("mb[23]", problem):
+                    self.assertRegex(result.stdout, r"∂L/∂w\(j,i\)\s=\sΣ\sover\ss")
 
     def test_too_large_says_by_how_much(self):
         result = explain("mb1ic3ih56oc64kh3ph1")
