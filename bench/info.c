@@ -49,41 +49,21 @@ static void print_versions(void)
     printf("OpenMP runtimes  %d: %s\n", runtimes, text);
 }
 
-static void print_ceiling(const struct ceiling *ceiling, enum isa isa)
+static void print_roofs(const struct ceiling *ceiling, enum isa isa)
 {
+    char text[16];
     if (!(ceiling->fma_flops[isa] > 0))
         return;
-    printf("%7d  %-8s %8.1f", ceiling->threads, isa_name(isa), ceiling->fma_flops[isa] * 1e-9);
+    printf("%7d  %-8s registers            %8.1f GFLOP/s multiply-add\n", ceiling->threads, isa_name(isa),
+           ceiling->fma_flops[isa] * 1e-9);
     for (enum memory_level level = LEVEL_L1; level < LEVELS; level++) {
         const double *bps = ceiling->bps[isa][level];
         if (bps[TRAFFIC_LOAD] > 0)
-            printf("   %6.1f %6.1f %6.1f", bps[TRAFFIC_LOAD] * 1e-9, bps[TRAFFIC_COPY] * 1e-9,
-                   bps[TRAFFIC_TRIAD] * 1e-9);
-        else
-            printf("   %6s %6s %6s", "-", "-", "-");
+            printf("%7d  %-8s %-9s %8s   %8.1f GB/s load %8.1f copy %8.1f triad\n", ceiling->threads,
+                   isa_name(isa), memory_level_names[level],
+                   memory_text((double)ceiling->working_set[level], text, sizeof text),
+                   bps[TRAFFIC_LOAD] * 1e-9, bps[TRAFFIC_COPY] * 1e-9, bps[TRAFFIC_TRIAD] * 1e-9);
     }
-    putchar('\n');
-}
-
-static void print_ceilings(const struct ceiling *ceilings, int count)
-{
-    char text[16];
-    for (int i = 0; i < count; i++) {
-        printf("bytes a thread   threads %d:", ceilings[i].threads);
-        for (enum memory_level level = LEVEL_L1; level < LEVELS; level++)
-            if (ceilings[i].working_set[level])
-                printf("%s %s %s", level ? "," : "", memory_level_names[level],
-                       memory_text((double)ceilings[i].working_set[level], text, sizeof text));
-        putchar('\n');
-    }
-    printf("\nmeasured roofs   multiply-add, and load, copy and triad in the caches and in memory\n");
-    printf("threads  ISA       GFLOP/s");
-    for (enum memory_level level = LEVEL_L1; level < LEVELS; level++)
-        printf("   %4s GB/s: l, c, t", memory_level_names[level]);
-    putchar('\n');
-    for (int i = 0; i < count; i++)
-        for (enum isa isa = ISA_GENERIC; isa < ISAS; isa++)
-            print_ceiling(&ceilings[i], isa);
 }
 
 int command_info(struct options *options, int argc, char **argv)
@@ -100,7 +80,10 @@ int command_info(struct options *options, int argc, char **argv)
         return status;
     print_versions();
     print_topology(&study->placement);
-    print_ceilings(ceilings, study->thread_count);
+    printf("threads  ISA      a thread in        measured roofs of the team\n");
+    for (int i = 0; i < study->thread_count; i++)
+        for (enum isa isa = ISA_GENERIC; isa < ISAS; isa++)
+            print_roofs(&ceilings[i], isa);
     free(ceilings);
     return EXIT_ALL_GOOD;
 }

@@ -458,6 +458,13 @@ int study_ceilings(const struct study *study, int argc, char **argv, struct ceil
         return 2;
     s.record.samples = -1;
     run_all(&s);
+    for (int i = 0; i < study->thread_count && !stop_signal && !s.broken; i++)
+        if (!s.ceilings[i].threads) {
+            fprintf(stderr,
+                    "tripass: %d threads: the worker ended before it had measured the ceilings; try again\n",
+                    study->threads[i]);
+            s.broken = true;
+        }
     memcpy(ceilings, s.ceilings, (size_t)study->thread_count * sizeof *ceilings);
     close_supervisor(&s);
     return s.broken ? 2 : stop_signal ? 128 + stop_signal : 0;

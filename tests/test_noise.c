@@ -76,6 +76,10 @@ static void limits(void **state)
     expect(&noise, 3, "preempted"); /* below 6 calls each one counts */
     noise.time_s = 10;
     expect(&noise, 3, ""); /* unless it is nothing beside the time */
+    noise.sum[NOISE_STEAL] = 0.19;
+    expect(&noise, 3, ""); /* of 20 s of two CPUs */
+    noise.sum[NOISE_STEAL] = 0.21;
+    expect(&noise, 3, "steal");
 }
 
 static void several_flags_stand_side_by_side(void **state)
