@@ -33,8 +33,8 @@ struct brgemm_shape {
     bool accumulate;        /* C += instead of C = */
     bool stream;            /* non-temporal stores: C aligned to the vector, and not accumulate */
 
-    /* NULL, or what the next call will read: a cache line is prefetched every four steps of a register tile, which
-     * hides more latency than prefetching all at once. tiles * segments * depth / 4 lines in all. */
+    /* NULL, or what B of the next call will be: a cache line is prefetched every four steps of a register tile, which
+     * hides more latency than prefetching all at once; as many floats in all as B has. */
     const float *ahead;
 };
 

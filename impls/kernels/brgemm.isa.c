@@ -5,10 +5,15 @@
  *     a1 | c10 c11        through all segments. FMA latency x ports = 8 chains are needed at least:
  *      .. ..              4 rows x 2 vectors and up keep both FMA ports of current x86 cores busy.
  *
- * The 6 x 2 tile spends 20 instructions on 12 multiply-adds; every further one for the loop costs 2-3 % when
- * instructions are the limit. So k is unrolled by 4, and the strides that users really have are constants.
+ * What limits a core that shares its instruction slots with another thread is instructions, not multiply-adds: the
+ * 6 x 2 tile spends 20 on 12, and every further one costs up to 5 %. So k is unrolled by 4, the strides that users
+ * really have are constants, and addresses and registers are chosen with care: count them in the disassembly.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#if defined(__FMA__) && !defined(__clang__)
+/* Sums stay where they are: the default allocator of gcc 12 adds 17 moves to the 88 instructions of four steps. */
+#pragma GCC optimize("ira-algorithm=priority")
+#endif
 #include "kernels/brgemm.h"
 #include "kernels/simd.h"
 
@@ -29,23 +34,33 @@ struct strides {
     ptrdiff_t a_row, a_k, b_k, b_vec;
 };
 
-/* One step of the reduction. Two pointers reach all rows with the multiples of a_row that addressing modes
- * offer. */
-SIMD void multiply_add(int rows, int vectors, vec sum[ROWS][VECTORS], const float *low, const float *b,
-                       struct strides s)
+/* A pointer reaches REACH rows, for addresses scale an index by one or two rows. Hiding the index from the compiler keeps
+ * it from spending a register, and then a reload, on each multiple of it. */
+enum { REACH = 3, POINTERS = (ROWS + REACH - 1) / REACH };
+
+/* One step of the reduction, and on to the next. */
+SIMD void step(int rows, int vectors, vec sum[ROWS][VECTORS], const float *at[POINTERS], const float **b,
+               struct strides s)
 {
-    const float *high = low + rows / 2 * s.a_row;
+    ptrdiff_t a_row = s.a_row;
+    const bool alone = __builtin_constant_p(a_row); /* the first pointer reaches all */
+    if (!alone)
+        __asm__("" : "+r"(a_row));
     vec row[VECTORS];
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++)
-        row[v] = vec_load(b + v * s.b_vec);
+        row[v] = vec_load(*b + v * s.b_vec);
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++) {
-        vec x = vec_all(i < rows / 2 ? low[i * s.a_row] : high[(i - rows / 2) * s.a_row]);
+        const vec x = vec_all(alone ? at[0][i * a_row] : at[i / REACH][i % REACH * a_row]);
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++)
-            sum[i][v] += x * row[v];
+            vec_multiply_add(&sum[i][v], x, row[v]);
     }
+#pragma GCC unroll 5
+    for (int i = 0; i < POINTERS; i++)
+        at[i] += s.a_k;
+    *b += s.b_k;
 }
 
 SIMD void store(int rows, int vectors, vec sum[ROWS][VECTORS], const struct brgemm_shape *s, float *c)
@@ -68,37 +83,59 @@ SIMD void store(int rows, int vectors, vec sum[ROWS][VECTORS], const struct brge
 #undef EACH
 }
 
+/* What the tiles of a call share. */
+struct call {
+    const struct brgemm_shape *shape;
+    int segments;
+    const struct brgemm_segment *segment;
+    const float *a, *b;
+    float *c;
+    const float *ahead;
+    int paced; /* tiles that prefetch, so that together they fetch as much as B has */
+};
+
 /* `count` register tiles, one below the other. rows, vectors and most strides are constants at every call, so
  * that the loops over them unroll and addresses fold. */
-SIMD void tiles(int rows, int vectors, struct strides st, const struct brgemm_shape *s, int segments,
-                const struct brgemm_segment *segment, const float *a, const float *b, float *c, int count)
+SIMD void tiles(int rows, int vectors, struct strides st, struct call *call, int count)
 {
-    const float *ahead = s->ahead ? s->ahead : b;
-    for (; count > 0; count--, a += rows * st.a_row, c += rows * s->c_row) {
+    const struct brgemm_shape *s = call->shape;
+    const float *a = call->a, *b = call->b, *ahead = call->ahead;
+    float *c = call->c;
+    for (; count > 0; count--, call->paced--, a += rows * st.a_row, c += rows * s->c_row) {
+        const ptrdiff_t line = call->paced > 0 ? LINE : 0;
         vec sum[ROWS][VECTORS];
 #pragma GCC unroll 14
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
             for (int v = 0; v < vectors; v++)
                 sum[i][v] = vec_zero();
-        for (int t = 0; t < segments; t++) {
-            const float *ak = a + segment[t].a, *bk = b + segment[t].b;
+        if (s->accumulate)
+            for (int i = 0; i < rows; i++)
+                for (int v = 0; v < vectors * VLEN; v += LINE)
+                    __builtin_prefetch(c + i * s->c_row + v / VLEN * s->c_vec, 1);
+        for (int t = 0; t < call->segments; t++) {
+            const float *at[POINTERS], *bk = b + call->segment[t].b;
+#pragma GCC unroll 5
+            for (int i = 0; i < POINTERS; i++)
+                at[i] = a + call->segment[t].a + i * REACH * st.a_row;
             int k = s->depth;
-            for (; k >= 4; k -= 4, ahead += LINE) {
+            for (; k >= 4; k -= 4, ahead += line) {
                 __builtin_prefetch(ahead);
 #pragma GCC unroll 4
-                for (int u = 0; u < 4; u++, ak += st.a_k, bk += st.b_k)
-                    multiply_add(rows, vectors, sum, ak, bk, st);
+                for (int u = 0; u < 4; u++)
+                    step(rows, vectors, sum, at, &bk, st);
             }
-            for (; k > 0; k--, ak += st.a_k, bk += st.b_k)
-                multiply_add(rows, vectors, sum, ak, bk, st);
+            for (; k > 0; k--)
+                step(rows, vectors, sum, at, &bk, st);
         }
         store(rows, vectors, sum, s, c);
     }
+    call->a = a;
+    call->c = c;
+    call->ahead = ahead;
 }
 
-typedef void tiles_fn(const struct brgemm_shape *, int, const struct brgemm_segment *, const float *,
-                      const float *, float *, int);
+typedef void tiles_fn(struct call *call, int count);
 
 /* The strides of B that are worth a variant: panels of both vectors side by side. With 16 lanes an instruction
  * does twice the work, so that there the general ones cost little, and a block of 16 channels is one vector. */
@@ -111,19 +148,15 @@ typedef void tiles_fn(const struct brgemm_shape *, int, const struct brgemm_segm
 #endif
 
 #define TILES(rows, vectors)                                                                                 \
-    static void tiles_##rows##x##vectors(const struct brgemm_shape *s, int segments,                         \
-                                         const struct brgemm_segment *segment, const float *a,               \
-                                         const float *b, float *c, int count)                                \
+    static void tiles_##rows##x##vectors(struct call *call, int count)                                       \
     {                                                                                                        \
+        const struct brgemm_shape *s = call->shape;                                                          \
         if (s->a_k == 1 && B_IS_USUAL(s))                                                                    \
-            tiles(rows, vectors, (struct strides){s->a_row, 1, B_USUAL(s)}, s, segments, segment, a, b, c,   \
-                  count);                                                                                    \
+            tiles(rows, vectors, (struct strides){s->a_row, 1, B_USUAL(s)}, call, count);                    \
         else if (s->a_row == 1 && B_IS_USUAL(s))                                                             \
-            tiles(rows, vectors, (struct strides){1, s->a_k, B_USUAL(s)}, s, segments, segment, a, b, c,     \
-                  count);                                                                                    \
+            tiles(rows, vectors, (struct strides){1, s->a_k, B_USUAL(s)}, call, count);                      \
         else                                                                                                 \
-            tiles(rows, vectors, (struct strides){s->a_row, s->a_k, s->b_k, s->b_vec}, s, segments, segment, \
-                  a, b, c, count);                                                                           \
+            tiles(rows, vectors, (struct strides){s->a_row, s->a_k, s->b_k, s->b_vec}, call, count);         \
     }
 #if VLEN == 16
 #define FOR_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
@@ -147,14 +180,12 @@ static void run(const struct brgemm_shape *s, int segments, const struct brgemm_
     if (count == 0)
         return;
     const int rows = s->rows / count, tall = s->rows % count;
-    if (tall > 0)
-        table[rows][s->vectors - 1](s, segments, segment, a, b, c, tall);
-    const ptrdiff_t done = (ptrdiff_t)tall * (rows + 1);
-    struct brgemm_shape rest = *s;
+    struct call call = {s, segments, segment, a, b, c, s->ahead ? s->ahead : b, 0};
     if (s->ahead)
-        rest.ahead += (ptrdiff_t)tall * segments * (s->depth / 4) * LINE;
-    table[rows - 1][s->vectors - 1](&rest, segments, segment, a + done * s->a_row, b, c + done * s->c_row,
-                                    count - tall);
+        call.paced = 4 * s->vectors * VLEN / LINE;
+    if (tall > 0)
+        table[rows][s->vectors - 1](&call, tall);
+    table[rows - 1][s->vectors - 1](&call, count - tall);
 }
 
 static void fence(void)
