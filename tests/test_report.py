@@ -73,6 +73,7 @@ class Page(test_scripts.Case):
         rows = [point(impl, seconds, output=output, threads=threads, rep=rep, pct_peak=50 / seconds, **size)
                 for impl, time in impls.items() for size in sizes + layers for output in ("fwd", "bwd", "upd")
                 for threads in (1, 2) for rep in range(3) for seconds in [time / threads * (1 + 0.01 * rep)]]
+        rows += [row | {"impl": "direct:aa"} for row in rows if row["impl"] == "direct"]
         rows.append(failed("im2col", "FAIL", reason="wrong by 1"))
         self.write([row | {"flags": "steal drift" if row["rep"] == 2 else "", "attempt": 0} for row in rows],
                    noise=lambda index: 1 + index % 3)
@@ -91,7 +92,8 @@ class Page(test_scripts.Case):
         headings = [heading.text for heading in self.browser.find_elements(By.TAG_NAME, "h2")]
         self.assertEqual(headings, ["Verdict", "Machine", "Data quality", "Throughput", "Crossover", "Roofline", "Accuracy",
                                     "Scaling", "Networks", "Every point"])
-        self.assertRegex(self.browser.find_element(By.ID, "quality").text, r"330\nnoisy rows\n(steal 330|drift 330)")
+        self.assertIn("0.0 %\nnoise floor\n66 A/A pairs, of which 0", self.browser.find_element(By.ID, "quality").text)
+        self.assertRegex(self.browser.find_element(By.ID, "quality").text, r"396\nnoisy rows\n(steal 396|drift 396)")
         panels = self.script("report.figures.flatMap(figure => figure.panels).length")
         self.assertEqual(self.script("[...document.querySelectorAll('canvas')].filter(canvas => new Uint32Array("
                                      "canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer)"
