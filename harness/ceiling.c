@@ -12,7 +12,8 @@
 
 enum {
     FMA_CALLS = 9,
-    TRAFFIC_CALLS = 5,
+    CACHE_CALLS = 25, /* of a millisecond: on a busy machine some are left alone */
+    DRAM_CALLS = 5,
     TRAFFIC_BYTES =
         32 << 20,     /* that each thread moves in a call: 0.1 ms and more, so that fork and join vanish */
     STAGGER = 39 * 16 /* floats between two arrays, or their lines would share sets of the L1 cache */
@@ -60,7 +61,7 @@ static double probe_run(const struct probe *probe)
     const size_t n = probe->bytes / sizeof(float) / arrays & ~(size_t)(TRAFFIC_BLOCK - 1);
     const long passes = 1 + (long)(TRAFFIC_BYTES / probe->bytes);
     double best = HUGE_VAL;
-    for (int call = 0; call < TRAFFIC_CALLS; call++) {
+    for (int call = 0; call < (passes > 1 ? CACHE_CALLS : DRAM_CALLS); call++) {
         const double start = clock_now();
 #pragma omp parallel num_threads(probe->threads)
         {

@@ -4,13 +4,7 @@
  * or the compiler would compute one and reuse it (gcc 12 does). SPDX-License-Identifier: Apache-2.0 */
 #include "kernels/peak.h"
 
-#if defined(__AVX512F__)
-#define REGISTER_BYTES 64
-#elif defined(__AVX__)
-#define REGISTER_BYTES 32
-#else
-#define REGISTER_BYTES 16
-#endif
+#include "kernels/register.h"
 
 enum { CHAINS = 12, LANES = REGISTER_BYTES / sizeof(float) };
 typedef float reg __attribute__((vector_size(REGISTER_BYTES)));
