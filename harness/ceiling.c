@@ -5,14 +5,13 @@
 #include "kernels/peak.h"
 #include "kernels/traffic.h"
 #include "memory.h"
-#include "stats.h"
 
 #include <math.h>
 #include <omp.h>
 
 enum {
-    FMA_CALLS = 9,
-    CACHE_CALLS = 25, /* of a millisecond: on a busy machine some are left alone */
+    FMA_CALLS = 25, /* of a millisecond or two: on a busy machine some are left alone */
+    CACHE_CALLS = 25,
     DRAM_CALLS = 5,
     TRAFFIC_BYTES =
         32 << 20,     /* that each thread moves in a call: 0.1 ms and more, so that fork and join vanish */
@@ -115,12 +114,10 @@ void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology
     const bool got = buffer_alloc(&buffer, probe.slice * sizeof(float) * (size_t)threads, 0, 0, threads);
     probe.data = buffer.data;
     for (enum isa isa = ISA_GENERIC; isa < ISAS; isa++) {
-        double flops[FMA_CALLS];
         if (!isa_supported(isa))
             continue;
         for (int i = 0; i < FMA_CALLS; i++)
-            flops[i] = ceiling_fma(isa, threads);
-        ceiling->fma_flops[isa] = stats_of(flops, FMA_CALLS).median;
+            ceiling->fma_flops[isa] = fmax(ceiling->fma_flops[isa], ceiling_fma(isa, threads));
         if (got)
             measure_traffic(ceiling, isa, &probe);
     }

@@ -23,8 +23,8 @@ struct ceiling {
     double bps[ISAS][LEVELS][TRAFFICS];
 };
 
-/* All of it, one to two seconds. Multiply-adds: the median of 9 calls of ceiling_fma. Traffic: the best of 5 passes
- * over memory or of 25 calls in a cache (STREAM's rule: noise only slows), with arrays of each thread's own. */
+/* All of it, one to two seconds, with arrays of each thread's own. Of 25 calls of ceiling_fma and in a cache, or of 5
+ * passes over memory, the best one counts (STREAM's rule: noise only slows). */
 void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology *topology);
 
 /* flop/s of one run of about 2 ms on `threads` threads: short enough to stand in every round beside the calls that
