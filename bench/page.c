@@ -281,7 +281,8 @@ static const struct page_format formats[] = {
      "1rem}\n"
      ".equation{display:flex;align-items:center;gap:.6rem;overflow-x:auto;margin:1rem 0;font-family:serif}\n"
      ".equation span{white-space:nowrap}\n"
-     "table{border-spacing:0;border:solid;border-width:0 2px;border-radius:1.2rem/50%%;padding:0 .4rem}\n"
+     "table{border-spacing:0;border:solid;border-width:0 2px;border-radius:.7rem/50%%;padding:.2rem "
+     ".5rem}sub{line-height:0}\n"
      "td{text-align:center;padding:.05rem .45rem}.zero{opacity:.35}\n</style>\n<h1>%1$s</h1>\n",
      "</html>\n",
      {"<h2>", "</h2>\n"},
