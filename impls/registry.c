@@ -1,6 +1,6 @@
 /* The one list of implementations. A line here is all that listing, checking, property tests, benchmarks and
  * plots need. SPDX-License-Identifier: Apache-2.0 */
-#include "layer.h"
+#include "conv_layer.h"
 #include "size.h"
 
 #include <string.h>

@@ -105,7 +105,7 @@ mutate 'winograd: forgets all but the last chunk of channels' 'winograd*' impls/
 mutate 'winograd: the partial sums of the second thread' 'winograd-* upd*' impls/winograd/gradient.c \
     's/int part = 1; part < parts/int part = 2; part < parts/'
 
-mutate 'layer: the bias of the first block everywhere' 'direct fwd*' impls/layer.c \
+mutate 'layer: the bias of the first block everywhere' 'direct fwd*' impls/conv_layer.c \
     's/at % r->blocks \* r->block + lane/lane/'
 mutate 'layer: what is left over after 16 elements' 'im2col*' impls/kernels/elementwise.isa.c \
     's/memcpy(y, rest, n \* sizeof \*y);/(void)rest;/'
@@ -113,9 +113,9 @@ mutate 'layer: relu passes everything' 'im2col*' impls/kernels/elementwise.isa.c
     's/case ACTIVATION_RELU: return vec_where(z < .*/case ACTIVATION_RELU: return z;/'
 mutate 'layer: the slope of tanh' 'im2col*' impls/kernels/elementwise.isa.c \
     's/one - y \* y/one - y/'
-mutate 'layer: sigmoid fills the padding' 'direct*' impls/layer.c \
+mutate 'layer: sigmoid fills the padding' 'direct*' impls/conv_layer.c \
     's/if (plan->layer.activation == ACTIVATION_SIGMOID)/if (false)/'
-mutate 'layer: the gradient of the bias of the first image' 'direct upd*' impls/layer.c \
+mutate 'layer: the gradient of the bias of the first image' 'direct upd*' impls/conv_layer.c \
     's/row += (size_t)blocks)/row += rows)/'
 mutate 'layer: oneDNN takes dy for dz' 'onednn bwd*' impls/onednn/onednn.c \
     's/inputs\[CONV_DST\] = (float \*)(void \*)((char \*)scratch + slope_offset(state));/inputs[CONV_DST] = tensor[CONV_DST];/'

@@ -1,5 +1,5 @@
 /* See layer.h. SPDX-License-Identifier: Apache-2.0 */
-#include "layer.h"
+#include "conv_layer.h"
 
 #include "kernels/elementwise.h"
 #include "phase.h"

@@ -2,8 +2,8 @@
  * dst, before or after the convolution. conv_run (conv.h) is its entry.
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#ifndef TRIPASS_LAYER_H
-#define TRIPASS_LAYER_H
+#ifndef TRIPASS_CONV_LAYER_H
+#define TRIPASS_CONV_LAYER_H
 
 #include "conv.h"
 
