@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Ours against oneDNN: for each layer and pass, how many times faster the best of the suite's own implementations is
-than the best of oneDNN's. Two tables: without and with onednn-winograd. Then the geometric mean over the distinct
-layers, and the ratio of total times, each layer counted as often as its network has it.
+than the best of oneDNN's. Two tables: without and with onednn-winograd. Layers of networks have a training step too:
+forward + backward (not of the first layer) + weight update. Below the layers the geometric mean over the distinct ones,
+and the ratio of total times, each layer counted as often as its network has it.
 
 In brackets the 95 % interval over the worker processes: each gives one ratio, in which the best are chosen again, so
 that the choice is part of the uncertainty.

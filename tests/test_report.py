@@ -143,6 +143,24 @@ class Page(test_scripts.Case):
         self.assertEqual(self.script("charts.some(chart => chart.data.datasets.some((set, index) => "
                                      "set.label === 'direct' && chart.isDatasetVisible(index)))"), False)
 
+    def test_phone_dark_and_print(self):
+        self.full_study()
+        command = self.browser.execute_cdp_cmd
+        command("Emulation.setDeviceMetricsOverride", {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True})
+        self.open()
+        self.assertEqual(self.script("document.documentElement.scrollWidth"), 390)
+        command("Emulation.clearDeviceMetricsOverride", {})
+        inks = []
+        for scheme in ("light", "dark"):
+            command("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+            inks.append(self.script("[charts[0].options.scales.x.ticks.color, color('ink'), color('blue')]"))
+        self.assertTrue(all(light != dark for light, dark in zip(*inks)), inks)
+        self.script("window.dispatchEvent(new Event('beforeprint'))")  # on paper always light
+        self.assertEqual(self.script("[charts[0].options.scales.x.ticks.color, color('ink'), color('blue')]"), inks[0])
+        self.assertTrue(command("Page.printToPDF", {})["data"].startswith("JVBER"))  # %PDF
+        command("Emulation.setEmulatedMedia", {"features": []})
+        self.assertEqual(self.browser.get_log("browser"), [])
+
     def test_what_was_not_measured_is_left_out(self):
         self.write([point("direct", 1), failed("onednn", "SKIP")])
         self.open()
