@@ -12,7 +12,7 @@ int study_groups(const struct study *study)
 /* The page, then double, uint32_t and char, so that each lies aligned. */
 static size_t pace_count(const struct study *study)
 {
-    return (size_t)study->thread_count * CONV_TENSORS * (size_t)(study->impl_count + 1);
+    return 2 * (size_t)study->thread_count * CONV_TENSORS * (size_t)(study->impl_count + 1);
 }
 
 static size_t proven_count(const struct study *study)
@@ -66,8 +66,8 @@ uint32_t *board_proven(const struct board *board, int thread_index, int group)
     return proofs(board) + group_place(board, thread_index, group);
 }
 
-double *board_pace(const struct board *board, int thread_index, enum conv_tensor output)
+double *board_pace(const struct board *board, int rep, int thread_index, enum conv_tensor output)
 {
-    return paces(board) +
-           ((size_t)thread_index * CONV_TENSORS + (size_t)output) * (size_t)(board->study->impl_count + 1);
+    const size_t place = (2 * (size_t)thread_index + (rep > 0)) * CONV_TENSORS + (size_t)output;
+    return paces(board) + place * (size_t)(board->study->impl_count + 1);
 }

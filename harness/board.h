@@ -30,7 +30,7 @@ unsigned char *board_done(const struct board *board, int rep, int thread_index, 
 uint32_t *board_proven(const struct board *board, int thread_index, int group);
 
 /* Per implementation, and behind the last for the truth: how much longer than budget_standard_s a point of this pass
- * took lately, all but one sample left out; 0: unknown. */
-double *board_pace(const struct board *board, int thread_index, enum conv_tensor output);
+ * took lately, all but one sample left out; 0: unknown. The first repetition, which checks more, has its own. */
+double *board_pace(const struct board *board, int rep, int thread_index, enum conv_tensor output);
 
 #endif

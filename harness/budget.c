@@ -115,6 +115,17 @@ static double pilot(const struct group *group, int impl)
     return pace;
 }
 
+void budget_guess(const struct board *board, int rep, int thread_index, enum conv_tensor output)
+{
+    static const double point = 4.0 / POINT_CALLS, truth = 0.1; /* of what the first repetition takes */
+    const double *first = board_pace(board, 0, thread_index, output);
+    double *pace = board_pace(board, rep, thread_index, output);
+    const int impls = board->study->impl_count;
+    for (int i = 0; rep && i <= impls; i++)
+        if (pace[i] == 0)
+            pace[i] = first[i] * (i < impls ? point : truth);
+}
+
 void budget_order(const struct group *group, int order[])
 {
     const int count = group->study->impl_count;

@@ -18,6 +18,10 @@ struct share {
 };
 struct share budget_share(const struct board *board, int rep, int thread_index, int group, double deadline);
 
+/* In a later repetition, what is unknown is guessed from the first: no oracle for all, one run in a check instead of
+ * three. */
+void budget_guess(const struct board *board, int rep, int thread_index, enum conv_tensor output);
+
 /* The implementations from the cheapest to the dearest, as far as known: order[] has room for all. */
 void budget_order(const struct group *group, int order[]);
 

@@ -10,10 +10,10 @@
 #include <string.h>
 
 enum {
-    /* Multiply-adds that the oracle may take per kind of data. It does about 4e8 a second and core, so half a second
-     * a core: less than the timing of a point, and still every output of a layer like 64 channels at 28 x 28. */
-    ORACLE_WORK = 200 * 1000 * 1000,
-    ORACLE_SAMPLE_WORK = ORACLE_WORK / 50, /* PROOF_SAMPLE: 10 ms a core */
+    /* Multiply-adds that the oracle may take per kind of data. It does about 2e8 a second and core, so a quarter of a
+     * second a core: less than the timing of a point, and still every output of a layer like 64 channels at 28 x 28. */
+    ORACLE_WORK = 50 * 1000 * 1000,
+    ORACLE_SAMPLE_WORK = ORACLE_WORK / 25, /* PROOF_SAMPLE: 10 ms a core */
     ORACLE_MIN_REDUCTION = 512             /* an output takes 0.5 us however short its sum: 390 000 at most */
 };
 

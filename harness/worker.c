@@ -108,7 +108,7 @@ static void walk(struct worker *worker, const struct topology *topology)
             .rep = a->rep,
             .done = board_done(&worker->board, a->rep, a->thread_index, g),
             .proven = board_proven(&worker->board, a->thread_index, g),
-            .pace = board_pace(&worker->board, a->thread_index, output),
+            .pace = board_pace(&worker->board, a->rep, a->thread_index, output),
             .topology = topology,
             .page = page,
             .best_flops = &worker->assignment.best_flops,
@@ -122,6 +122,7 @@ static void walk(struct worker *worker, const struct topology *topology)
         page->impl = -1;
         page->step++;
         const struct share share = budget_share(&worker->board, a->rep, a->thread_index, g, a->deadline);
+        budget_guess(&worker->board, a->rep, a->thread_index, output);
         group.time_s = share.time_s;
         group.at_most_s = share.at_most_s;
         group_run(&group);
