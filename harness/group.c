@@ -158,9 +158,10 @@ static void point_set_times(struct point *point, const struct series *series, do
 static void point_set_noise(struct point *point, const struct series *series)
 {
     const struct noise *noise = &series->noise;
-    noise_flags(noise, series->n, point->threads, point->flags, sizeof point->flags);
+    noise_flags(noise, series->n, point->flags, sizeof point->flags);
     point->steal_s = noise->sum[NOISE_STEAL];
     point->throttled_s = noise->sum[NOISE_THROTTLED];
+    point->wait_s = noise->sum[NOISE_WAIT];
     point->switches = noise->sum[NOISE_SWITCHES];
     point->minor_faults = noise->sum[NOISE_MINOR_FAULTS];
     point->major_faults = noise->sum[NOISE_MAJOR_FAULTS];

@@ -5,6 +5,7 @@
 #include "cgroup.h"
 #include "stats.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,7 +14,21 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static const double SHARE = 0.01, SLOW_CLOCK_PCT = 90, DRIFT_Z = 3.29, DRIFT_PCT = 1;
+static const double SHARE = 0.01, SLICE_S = 3e-3, SLOW_CLOCK_PCT = 90, DRIFT_Z = 3.29, DRIFT_PCT = 1;
+
+static const struct {
+    const char *flag;  /* NULL: none */
+    double cost_s;     /* time lost by one of what is counted */
+    double least;      /* of the sum: less may have happened before the calls */
+    bool hits_samples; /* can be told call by call */
+} rule[NOISE_KINDS] = {
+    [NOISE_STEAL] = {"steal", 1, 0.02, false},
+    [NOISE_THROTTLED] = {"throttled", 1, 0, false},
+    [NOISE_WAIT] = {"preempted", 1, 0, true},
+    [NOISE_SWITCHES] = {NULL, 0, 0, false},
+    [NOISE_MINOR_FAULTS] = {"page-faults", 2e-4, 0, true},
+    [NOISE_MAJOR_FAULTS] = {"disk", 1e-2, 0, true},
+};
 
 /* In /proc/stat a line "cpu3 user nice system idle iowait irq softirq steal ...", in ticks. */
 static double steal_seconds(const struct noise_watch *watch)
@@ -32,6 +47,26 @@ static double steal_seconds(const struct noise_watch *watch)
     return ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
+/* /proc/self/task/N/schedstat: nanoseconds run, nanoseconds waited for a CPU, slices. NAN if the kernel keeps none. */
+static double wait_seconds(const struct noise_watch *watch)
+{
+    char path[PATH_MAX];
+    double sum = (double)NAN, waited;
+    snprintf(path, sizeof path, "%s/proc/self/task", watch->root);
+    DIR *tasks = opendir(path);
+    for (struct dirent *task; tasks && (task = readdir(tasks));) {
+        snprintf(path, sizeof path, "%s/proc/self/task/%s/schedstat", watch->root, task->d_name);
+        FILE *file = *task->d_name == '.' ? NULL : fopen(path, "r");
+        if (file && fscanf(file, "%*f %lf", &waited) == 1)
+            sum = (isnan(sum) ? 0 : sum) + 1e-9 * waited;
+        if (file)
+            fclose(file);
+    }
+    if (tasks)
+        closedir(tasks);
+    return sum;
+}
+
 void noise_read(const struct noise_watch *watch, double counter[NOISE_KINDS])
 {
     struct rusage usage;
@@ -39,6 +74,9 @@ void noise_read(const struct noise_watch *watch, double counter[NOISE_KINDS])
     counter[NOISE_STEAL] = steal_seconds(watch);
     counter[NOISE_THROTTLED] = cgroup_throttled_seconds(watch->root);
     counter[NOISE_SWITCHES] = (double)usage.ru_nivcsw;
+    counter[NOISE_WAIT] = wait_seconds(watch);
+    if (isnan(counter[NOISE_WAIT]))
+        counter[NOISE_WAIT] = SLICE_S * counter[NOISE_SWITCHES];
     counter[NOISE_MINOR_FAULTS] = (double)usage.ru_minflt;
     counter[NOISE_MAJOR_FAULTS] = (double)usage.ru_majflt;
 }
@@ -49,7 +87,7 @@ void noise_add(struct noise *noise, const double before[NOISE_KINDS], const doub
     noise->time_s += seconds;
     for (int kind = 0; kind < NOISE_KINDS; kind++) {
         noise->sum[kind] += after[kind] - before[kind];
-        noise->samples[kind] += after[kind] > before[kind];
+        noise->samples[kind] += rule[kind].cost_s * (after[kind] - before[kind]) > SHARE * seconds;
     }
 }
 
@@ -111,28 +149,15 @@ static void add_flag(char *text, size_t size, const char *flag)
     snprintf(text + used, size - used, "%s%s", used ? " " : "", flag);
 }
 
-char *noise_flags(const struct noise *noise, int n, int threads, char *text, size_t size)
+char *noise_flags(const struct noise *noise, int n, char *text, size_t size)
 {
-    static const struct {
-        const char *flag;
-        double cost_s;     /* time lost by one of what is counted */
-        double least;      /* of the count: below, it may have happened before the calls */
-        bool hits_samples; /* one by one */
-        bool of_team;      /* counted in CPU seconds of the team */
-    } rule[NOISE_KINDS] = {
-        [NOISE_STEAL] = {"steal", 1, 0.02, false, true},
-        [NOISE_THROTTLED] = {"throttled", 1, 0, false, false},
-        [NOISE_SWITCHES] = {"preempted", 3e-3, 1, true, false},
-        [NOISE_MINOR_FAULTS] = {"page-faults", 2e-4, 1, true, false},
-        [NOISE_MAJOR_FAULTS] = {"disk", 1e-2, 1, true, false},
-    };
-    const int rank = stats_interval_rank(n);
+    const int rank = stats_interval_rank(n), enough = rank ? rank : 1;
     *text = '\0';
     for (int kind = 0; kind < NOISE_KINDS; kind++) {
-        const double time_s = noise->time_s * (rule[kind].of_team ? threads : 1);
-        const int samples = rule[kind].hits_samples ? noise->samples[kind] : n;
-        if (noise->sum[kind] * rule[kind].cost_s > SHARE * time_s && noise->sum[kind] >= rule[kind].least &&
-            samples >= (rank ? rank : 1))
+        const double sum = noise->sum[kind];
+        const bool much = rule[kind].hits_samples ? noise->samples[kind] >= enough
+                                                  : rule[kind].cost_s * sum > SHARE * noise->time_s;
+        if (rule[kind].flag && much && sum >= rule[kind].least)
             add_flag(text, size, rule[kind].flag);
     }
     if (noise->clock_pct < SLOW_CLOCK_PCT)

@@ -2,21 +2,23 @@
  * limits with a derivation. A flag says "look again", never "drop": every row stays.
  *
  * All limits follow from one aim: a disturbance may move the median by 1 %, half of the interval's half width that the
- * stop rule strives for. So time that was lost counts if it is more than 1 % of the time of the calls, and
- * what hits single calls counts only if so many were hit that they can make up an end of the median's interval: as
- * many as its rank (stats_interval_rank), or one below 6 calls.
+ * stop rule strives for. What can be told call by call counts where a call lost more than 1 % of its time, and then only if
+ * so many were hit that they can make up an end of the median's interval: as many as its rank (stats_interval_rank),
+ * or one below 6 calls. What is counted too coarsely for that counts if it is 1 % of the time of all calls.
+ * Time lost by one thread is time lost by the call, because the others wait for it.
  *
  *     flag         when
- *     steal        the hypervisor ran somebody else on our CPUs for > 1 % of the team's time, and >= 2 ticks of 10 ms
- *     throttled    the cgroup's quota stopped us for > 1 % of the time
- *     preempted    calls with involuntary context switches, 3 ms each (a time slice on 8 CPUs and more) > 1 %
- *     page-faults  calls with minor faults, 0.2 ms each (clearing a huge page at 10 GB/s) > 1 %
- *     disk         calls with major faults, 10 ms each > 1 %
+ *     steal        the hypervisor ran somebody else on our CPUs: > 1 % of the time, and >= 2 ticks of 10 ms
+ *     throttled    the cgroup's quota stopped us: > 1 % of the time
+ *     preempted    calls in which threads stood in a run queue (/proc/self/task/N/schedstat; where the kernel does not keep
+ *                  it, 3 ms for each involuntary context switch, a time slice on 8 CPUs and more)
+ *     page-faults  calls with minor faults, 0.2 ms each (clearing a huge page at 10 GB/s)
+ *     disk         calls with major faults, 10 ms each
  *     slow-clock   the rounds' median FMA probe below 90 % of the best known of the run: three steps of 100 MHz at 3 GHz
  *     drift        Spearman's rank correlation of time and round: |rho| sqrt(n-1) > 3.29, which happens to less than 1
  *                  in 1000 undisturbed series, and the later half's median differs by > 1 % from the earlier's
  *
- * Steal and throttling count time, whoever was hit; switches and faults are the whole team's (RUSAGE_SELF).
+ * All counters are the whole process's, the team and the library's threads.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_NOISE_H
@@ -28,7 +30,8 @@
 enum noise_kind {
     NOISE_STEAL,        /* seconds, summed over our CPUs */
     NOISE_THROTTLED,    /* seconds */
-    NOISE_SWITCHES,     /* involuntary context switches */
+    NOISE_WAIT,         /* seconds that threads could run and did not, summed over them */
+    NOISE_SWITCHES,     /* involuntary context switches: to be shown, without a flag */
     NOISE_MINOR_FAULTS, /* page faults without disk */
     NOISE_MAJOR_FAULTS,
     NOISE_KINDS
@@ -48,7 +51,7 @@ void noise_read(const struct noise_watch *watch, double counter[NOISE_KINDS]);
 struct noise {
     double time_s;            /* wall time that the counters cover */
     double sum[NOISE_KINDS];  /* of the counters */
-    int samples[NOISE_KINDS]; /* that had any */
+    int samples[NOISE_KINDS]; /* that lost more than 1 % of their time */
     double clock_pct;         /* median FMA probe of the rounds, percent of the best of the run */
     double
         drift_rho; /* Spearman's rank correlation of time and round; NAN below 3 samples or without spread */
@@ -62,7 +65,7 @@ void noise_add(struct noise *noise, const double before[NOISE_KINDS], const doub
 /* Fills in the drift of n times in the order in which they were taken. */
 void noise_set_drift(struct noise *noise, const double *seconds, int n);
 
-/* The flags of a series of n samples by a team of `threads`, a space between them; "" if clean. Returns text. */
-char *noise_flags(const struct noise *noise, int n, int threads, char *text, size_t size);
+/* The flags of a series of n samples, a space between them; "" if clean. Returns text. */
+char *noise_flags(const struct noise *noise, int n, char *text, size_t size);
 
 #endif

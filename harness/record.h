@@ -39,7 +39,8 @@ struct point {
     double native_bytes, scratch_bytes;
     char flags[96]; /* noise_flags */
     int attempt;    /* 0; 1 and more: measured again because the one before had flags */
-    double steal_s, throttled_s, switches, minor_faults, major_faults, clock_pct, drift_pct, drift_rho;
+    double steal_s, throttled_s, wait_s, switches, minor_faults, major_faults, clock_pct, drift_pct,
+        drift_rho;
     double pinned; /* 1: every thread was on its core before and after; 0: not; NAN: nothing ran */
     char seed[24];
 };

@@ -30,7 +30,7 @@ static struct noise clean(int samples)
 static void expect(const struct noise *noise, int samples, const char *flags)
 {
     char text[96];
-    assert_string_equal(noise_flags(noise, samples, 2, text, sizeof text), flags);
+    assert_string_equal(noise_flags(noise, samples, text, sizeof text), flags);
 }
 
 static void a_clean_series_has_no_flag(void **state)
@@ -57,11 +57,11 @@ static void limits(void **state)
         {NOISE_STEAL, 0.02, 1, "steal"},
         {NOISE_THROTTLED, 0.0029, 30, ""},
         {NOISE_THROTTLED, 0.0031, 1, "throttled"},
-        {NOISE_SWITCHES, 9, 9, ""}, /* nine slow calls of 30 cannot be an end of the interval */
-        {NOISE_SWITCHES, 10, 10, "preempted"},
-        {NOISE_MINOR_FAULTS, 14, 14, ""}, /* 14 * 0.2 ms < 1 % of 0.3 s */
-        {NOISE_MINOR_FAULTS, 16, 16, "page-faults"},
+        {NOISE_WAIT, 0.1, 9, ""}, /* nine slow calls of 30 cannot be an end of the interval */
+        {NOISE_WAIT, 0.1, 10, "preempted"},
+        {NOISE_SWITCHES, 1000, 30, ""}, /* what they cost is told by the waiting */
         {NOISE_MINOR_FAULTS, 1000, 9, ""},
+        {NOISE_MINOR_FAULTS, 10, 10, "page-faults"},
         {NOISE_MAJOR_FAULTS, 10, 10, "disk"},
     };
     (void)state;
@@ -72,14 +72,31 @@ static void limits(void **state)
         expect(&noise, 30, cases[i].flags);
     }
     struct noise noise = clean(3);
-    noise.sum[NOISE_SWITCHES] = noise.samples[NOISE_SWITCHES] = 1;
+    noise.samples[NOISE_WAIT] = 1;
     expect(&noise, 3, "preempted"); /* below 6 calls each one counts */
-    noise.time_s = 10;
-    expect(&noise, 3, ""); /* unless it is nothing beside the time */
-    noise.sum[NOISE_STEAL] = 0.19;
-    expect(&noise, 3, ""); /* of 20 s of two CPUs */
-    noise.sum[NOISE_STEAL] = 0.21;
-    expect(&noise, 3, "steal");
+    noise = clean(1000);
+    noise.sum[NOISE_STEAL] = 0.09;
+    expect(&noise, 1000, ""); /* of 10 s */
+    noise.sum[NOISE_STEAL] = 0.11;
+    expect(&noise, 1000, "steal");
+}
+
+/* A call is hit if it lost more than 1 % of its time. */
+static void hits_are_relative_to_the_call(void **state)
+{
+    const double before[NOISE_KINDS] = {[NOISE_WAIT] = 5, [NOISE_MINOR_FAULTS] = 7, [NOISE_MAJOR_FAULTS] = 1};
+    const double after[NOISE_KINDS] = {
+        [NOISE_WAIT] = 5.001, [NOISE_MINOR_FAULTS] = 17, [NOISE_MAJOR_FAULTS] = 1};
+    struct noise noise = {0};
+    (void)state;
+    noise_add(&noise, before, after, 0.11);
+    assert_int_equal(noise.samples[NOISE_WAIT], 0);
+    assert_int_equal(noise.samples[NOISE_MINOR_FAULTS], 1); /* 10 * 0.2 ms */
+    noise_add(&noise, before, after, 0.09);
+    assert_int_equal(noise.samples[NOISE_WAIT], 1);
+    assert_int_equal(noise.samples[NOISE_MINOR_FAULTS], 2);
+    assert_int_equal(noise.samples[NOISE_MAJOR_FAULTS], 0);
+    assert_true(noise.sum[NOISE_MINOR_FAULTS] == 20 && fabs(noise.time_s - 0.2) < 1e-12);
 }
 
 static void several_flags_stand_side_by_side(void **state)
@@ -133,7 +150,7 @@ static void drift_is_rarely_a_false_alarm(void **state)
             for (int i = 0; i < n; i++)
                 seconds[i] = 1 - log(1 - random_unit(&random));
             noise_set_drift(&noise, seconds, n);
-            alarms += *noise_flags(&noise, n, 1, text, sizeof text) != '\0';
+            alarms += *noise_flags(&noise, n, text, sizeof text) != '\0';
         }
         assert_in_range(alarms, 0, 40);
     }
@@ -222,8 +239,8 @@ static void a_competitor_is_seen(void **state)
     kill(competitor, SIGKILL);
     waitpid(competitor, NULL, 0);
     sched_setaffinity(0, sizeof all, &all);
-    assert_true(noise.samples[NOISE_SWITCHES] >= 1);
-    assert_non_null(strstr(noise_flags(&noise, 5, 1, text, sizeof text), "preempted"));
+    assert_true(noise.samples[NOISE_WAIT] >= 1 && noise.sum[NOISE_SWITCHES] >= 1);
+    assert_non_null(strstr(noise_flags(&noise, 5, text, sizeof text), "preempted"));
 }
 
 static void page_faults_are_seen(void **state)
@@ -244,19 +261,16 @@ static void page_faults_are_seen(void **state)
     }
     assert_int_equal(noise.samples[NOISE_MINOR_FAULTS], 6);
     char text[96];
-    assert_non_null(strstr(noise_flags(&noise, 6, 1, text, sizeof text), "page-faults"));
+    assert_non_null(strstr(noise_flags(&noise, 6, text, sizeof text), "page-faults"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_clean_series_has_no_flag),
-        cmocka_unit_test(limits),
-        cmocka_unit_test(several_flags_stand_side_by_side),
-        cmocka_unit_test(drift_of_known_series),
-        cmocka_unit_test(drift_is_rarely_a_false_alarm),
-        cmocka_unit_test(steal_is_that_of_our_cpus),
-        cmocka_unit_test(a_competitor_is_seen),
+        cmocka_unit_test(a_clean_series_has_no_flag),    cmocka_unit_test(limits),
+        cmocka_unit_test(hits_are_relative_to_the_call), cmocka_unit_test(several_flags_stand_side_by_side),
+        cmocka_unit_test(drift_of_known_series),         cmocka_unit_test(drift_is_rarely_a_false_alarm),
+        cmocka_unit_test(steal_is_that_of_our_cpus),     cmocka_unit_test(a_competitor_is_seen),
         cmocka_unit_test(page_faults_are_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
