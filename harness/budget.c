@@ -91,14 +91,9 @@ static struct conv_problem pilot_problem(const struct conv_problem *problem)
 static double pilot(const struct group *group, int impl)
 {
     struct runner runner;
-    struct data data = {.problem = pilot_problem(&group->layer->problem),
-                        .output = group->output,
-                        .threads = group->threads,
-                        .isa = group->study->isa,
-                        .layer = group->study->layer,
-                        .seed = group->study->seed,
-                        .page = group->page};
+    struct data data = group_data(group);
     double pace = 0;
+    data.problem = pilot_problem(&group->layer->problem);
     if (!conv_problem_unsound(&data.problem) && data_alloc(&data) &&
         !runner_plan(&runner, &data, group->study->impls[impl], impl)) {
         data_fill(&data, FILL_REAL);

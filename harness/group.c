@@ -35,7 +35,7 @@ static size_t sets_bytes(const struct group *group)
     return group->study->cache == CACHE_COLD ? COLD_CACHES * group->topology->cache_bytes : 0;
 }
 
-static struct data data_of(const struct group *group)
+struct data group_data(const struct group *group)
 {
     return (struct data){.problem = group->layer->problem,
                          .output = group->output,
@@ -49,7 +49,7 @@ static struct data data_of(const struct group *group)
 /* Bytes that a group needs whatever its implementations: plain tensors and the truth. */
 static size_t common_footprint(const struct group *group)
 {
-    const struct data data = data_of(group);
+    const struct data data = group_data(group);
     return size_add(truth_footprint(&group->layer->problem, group->output), data_footprint(&data));
 }
 
@@ -314,7 +314,7 @@ void group_run(struct group *group)
 {
     const double end = clock_now() + group->time_s;
     struct candidate *candidates = calloc((size_t)group->study->impl_count, sizeof *candidates);
-    struct data data = data_of(group);
+    struct data data = group_data(group);
     struct truth truth[2] = {{0}};
     const int count = plan_all(group, &data, candidates);
     group->page->impl = -1;

@@ -37,4 +37,7 @@ struct group {
 
 void group_run(struct group *group);
 
+/* The group's tensors, not allocated yet. */
+struct data group_data(const struct group *group);
+
 #endif
