@@ -75,14 +75,13 @@ def throughput(rows, axis, label, width):
                         elinewidth=0.7, **style(impl))
         top = data.ceiling(panel)
         ax.axhline(top, label=drawing.CEILING, **style(drawing.CEILING))
-        ax.annotate(f"{top:.0f}", (1, top), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=6.5,
-                    color=GRAY)
+        ax.annotate(f" {top:.0f}", (0, top), xycoords=("axes fraction", "data"), va="bottom", fontsize=6.5, color=GRAY)
         ax.set_xscale("log", base=2)
         ax.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel(label)
     panels[0][0].set_ylim(bottom=0)
-    figure.supylabel("effective throughput (GFLOP/s)", fontsize="medium")
+    figure.supylabel("effective throughput (GFLOP/s)", y=0.6, fontsize="medium")  # beside the panels, not the legend
     return finish(figure)
 
 
@@ -90,7 +89,8 @@ def relative(rows, width):
     """Speed of every implementation relative to the best of onednn and onednn-plain, a line a layer."""
     layers = rows.drop_duplicates("problem")
     place = {problem: index for index, problem in enumerate(layers["problem"])}
-    figure, panels = panels_of(rows, width, 0.7 + 0.17 * len(layers), sharey=True, sharex=True)
+    pitch, size = (0.17, 8) if width > SINGLE else (0.1, 6)  # three panels of ResNet-50 fit a page of 9 inches
+    figure, panels = panels_of(rows, width, 0.4 + pitch * len(layers), sharey=True, sharex=True)
     shown = rows[rows["ratio"] >= SMALLEST_RATIO]
     fastest = max(2, shown["ratio"].max()) * 1.15
     for ax, output in panels:
@@ -106,8 +106,8 @@ def relative(rows, width):
         ax.set_xticks(ticks, [f"{tick:g}" if tick >= 1 else f"1/{1 / tick:.0f}" for tick in ticks])
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("speed relative to oneDNN")
-        ax.tick_params(axis="y", length=0)
-    labels = [f"{row['name']}   {data.size_label(row)}" for _, row in layers.iterrows()]
+        ax.tick_params(axis="y", length=0, labelsize=size)
+    labels = [f"{row['name']}   {data.size_label(row)}" if width > SINGLE else row["name"] for _, row in layers.iterrows()]
     panels[0][0].set_yticks(range(len(layers)), labels)
     panels[0][0].set_ylim(len(layers) - 0.4, -0.6)
     return finish(figure)
