@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A budget always pays for so much: a short call's only sample could be one in which it was preempted. */
+static const double LEAST_TIME_S = 0.02;
 enum { CALLS_TIMED = 3 }; /* what timing takes at the least: one to begin with, one untimed, one timed */
 
 struct candidate {
@@ -269,7 +271,7 @@ static void run_batch(struct group *group, struct candidate *candidates, int cou
     for (int attempt = 0, due = count; due > 0; attempt++) {
         if (!study->check_only)
             time_batch(group, candidates, count, attempt,
-                       fmin(study->max_time_s, fmax(end - clock_now(), 0) / count));
+                       fmin(study->max_time_s, fmax((end - clock_now()) / count, LEAST_TIME_S)));
         const bool still_pinned = topology_pinned(group->topology, group->threads);
         due = 0;
         for (int i = 0; i < count; i++) {
