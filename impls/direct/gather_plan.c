@@ -1,0 +1,215 @@
+/* Forward and backward by gathering (see gather.h), the plan: phases, strips, lists of segments.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "gather.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { B = LAYOUT_BLOCK };
+
+/* A call reduces over at most DEPTH steps: their 9 KB of weights stay in level 1 (a quarter of 32 KB) while all
+ * pixels of a strip go by; against whole reductions of 2304 and 4608 steps this gained a fifth on a shared core.
+ * PIXELS of a strip, of several images if need be, share what bringing the weights costs; 256 .. 1024 differ by less
+ * than the noise. */
+enum { DEPTH = 144, PIXELS = 512 };
+
+/* True if all horizontal taps of a pixel are one piece of memory, in the input and in the weights. */
+static bool is_fused(const struct gather *g, const struct gather_phase *f)
+{
+    for (int t = 1; t < f->x->taps; t++)
+        if (f->x->tap[t].in != f->x->tap[0].in + t)
+            return false;
+    return !g->lanes && f->strip.kind != NARROW;
+}
+
+static bool make_list(const struct gather *g, struct gather_phase *f, struct range taps)
+{
+    const int columns = is_fused(g, f) && f->x->taps ? 1 : f->x->taps;
+    struct gather_list *list = &f->list[f->lists];
+    *list = (struct gather_list){.taps = taps, .of_block = (taps.last - taps.first) * columns};
+    struct brgemm_segment *segment = malloc(sizeof *segment * ((size_t)f->chunk * list->of_block + 1));
+    if (!segment)
+        return false;
+    list->segment = segment;
+    f->lists++;
+    for (int block = 0; block < f->chunk; block++)
+        for (int ty = taps.first; ty < taps.last; ty++)
+            for (int tx = 0; tx < columns; tx++) {
+                ptrdiff_t tap = g->transposed
+                                    ? (ptrdiff_t)ty * f->x->taps + tx
+                                    : (ptrdiff_t)f->y->tap[ty].k * g->native.problem.kw + f->x->tap[tx].k;
+                *segment++ = (struct brgemm_segment){block * f->strip.block +
+                                                         strip_tap(&f->strip, f->y, f->x, &g->in, ty, tx),
+                                                     block * f->block + tap * g->tap_weights};
+            }
+    return true;
+}
+
+/* Rows of output pixels with the same valid taps share a list of segments. */
+static bool make_lists(const struct gather *g, struct gather_phase *f)
+{
+    f->list = malloc(sizeof(struct gather_list) * (size_t)f->y->n);
+    f->list_of_row = malloc(sizeof(int) * (size_t)f->y->n);
+    if (!f->list || !f->list_of_row)
+        return false;
+    for (int row = 0; row < f->y->n; row++) {
+        struct range taps = axis_valid(f->y, row, g->in.h);
+        if (f->x->taps == 0 || taps.first >= taps.last)
+            taps = (struct range){0, 0};
+        int l = 0;
+        while (l < f->lists && (f->list[l].taps.first != taps.first || f->list[l].taps.last != taps.last))
+            l++;
+        if (l == f->lists && !make_list(g, f, taps))
+            return false;
+        f->list_of_row[row] = l;
+    }
+    return true;
+}
+
+static bool make_phase(struct gather *g, struct gather_phase *f, const struct axis *y, const struct axis *x)
+{
+    /* Depthwise, a row copied for each tap costs as much as the tap. */
+    const bool gapless = !g->native.depthwise && y->out_step == 1 && x->out_step == 1 && x->n == g->out.w;
+    const int taps = y->taps * x->taps;
+    const bool whole = g->lanes || taps == 0 || y->out_step > 1 || x->out_step > 1;
+    const int most = whole ? g->in.blocks : DEPTH / (g->in.block * taps);
+    const int chunks = most < 1 ? g->in.blocks : (g->in.blocks + most - 1) / most;
+    struct activation part = g->in;
+    *f = (struct gather_phase){.y = y, .x = x, .chunk = (g->in.blocks + chunks - 1) / chunks};
+    part.blocks = f->chunk;
+    f->strip = strip_make(y, x, &part, gapless, 1 + PIXELS / (x->n + 1));
+    f->depth = (is_fused(g, f) ? x->taps : 1) * g->in.block;
+    if (g->transposed) {
+        f->weights = (ptrdiff_t)g->group_weights;
+        f->block = (ptrdiff_t)y->taps * x->taps * B * B;
+        f->panel = f->block * g->in.blocks;
+        g->group_weights += (size_t)f->panel * g->out.blocks;
+    } else {
+        f->block = (ptrdiff_t)native_weight_block(&g->native);
+        f->panel = f->block * g->in.blocks;
+        g->group_weights = (size_t)f->panel * (g->lanes ? 1 : g->out.blocks);
+    }
+    if (f->strip.floats > g->copy_floats)
+        g->copy_floats = f->strip.floats;
+    return make_lists(g, f);
+}
+
+/* Strips of all phases, those of neighbouring rows together. */
+static bool make_items(struct gather *g)
+{
+    for (int f = 0; f < g->phases; f++)
+        g->items += (g->phase[f].y->n + g->phase[f].strip.rows - 1) / g->phase[f].strip.rows;
+    struct gather_item *item = g->item = malloc(sizeof(struct gather_item) * ((size_t)g->items + 1));
+    if (!item)
+        return false;
+    double cost = 0;
+    for (int turn = 0, left = g->items; left > 0; turn++)
+        for (int f = 0; f < g->phases; f++) {
+            const struct gather_phase *p = &g->phase[f];
+            const int y0 = turn * p->strip.rows, rest = p->y->n - y0;
+            if (rest <= 0)
+                continue;
+            *item++ = (struct gather_item){f, y0, cost};
+            /* A pixel without taps still has to be written: about one step of 16 channels. */
+            cost += (double)(rest < p->strip.rows ? rest : p->strip.rows) * p->x->n *
+                    (1 + (double)p->y->taps * p->x->taps * g->in.blocks);
+            left--;
+        }
+    *item = (struct gather_item){0, 0, cost};
+    return true;
+}
+
+static bool make_phases(struct gather *g)
+{
+    const struct conv_problem *q = &g->native.problem;
+    const struct extent h = {q->ih, q->oh, q->kh, q->sh, q->ph, q->dh + 1};
+    const struct extent w = {q->iw, q->ow, q->kw, q->sw, q->pw, q->dw + 1};
+    const bool backward = g->output == CONV_SRC;
+    const int ys = !backward ? 1 : q->sh < q->ih ? q->sh : q->ih;
+    const int xs = !backward ? 1 : q->sw < q->iw ? q->sw : q->iw;
+    g->y = calloc((size_t)ys, sizeof *g->y);
+    g->x = calloc((size_t)xs, sizeof *g->x);
+    g->phase = calloc((size_t)ys * xs, sizeof *g->phase);
+    if (!g->y || !g->x || !g->phase)
+        return false;
+    for (; g->ys < ys; g->ys++)
+        if (!axis_make(&g->y[g->ys], &h, g->output, g->ys))
+            return false;
+    for (; g->xs < xs; g->xs++)
+        if (!axis_make(&g->x[g->xs], &w, g->output, g->xs))
+            return false;
+    for (; g->phases < ys * xs; g->phases++)
+        if (!make_phase(g, &g->phase[g->phases], &g->y[g->phases / xs], &g->x[g->phases % xs])) {
+            g->phases++; /* so that destroy frees it */
+            return false;
+        }
+    return make_items(g);
+}
+
+static void destroy(void *state)
+{
+    struct gather *g = state;
+    for (int i = 0; i < g->ys; i++)
+        free(g->y[i].tap);
+    for (int i = 0; i < g->xs; i++)
+        free(g->x[i].tap);
+    for (int i = 0; i < g->phases; i++) {
+        for (int l = 0; l < g->phase[i].lists; l++)
+            free(g->phase[i].list[l].segment);
+        free(g->phase[i].list);
+        free(g->phase[i].list_of_row);
+    }
+    free(g->y);
+    free(g->x);
+    free(g->phase);
+    free(g->item);
+    free(g);
+}
+
+static const char *plan(struct conv_plan *plan, const struct native *native, void **state)
+{
+    struct gather *g = calloc(1, sizeof *g);
+    if (!g)
+        return "out of memory";
+    const struct conv_problem *q = &native->problem;
+    const bool backward = plan->output == CONV_SRC;
+    g->native = *native;
+    g->kernel = brgemm_kernel(plan->isa);
+    g->output = plan->output;
+    g->threads = plan->threads;
+    g->images = q->mb;
+    g->input = backward ? CONV_DST : CONV_SRC;
+    g->in = backward ? native->dst : native->src;
+    g->out = backward ? native->src : native->dst;
+    if (native->depthwise)
+        g->lanes = lanes_kernel(plan->isa)->scale;
+    else if (backward && native->block < B)
+        g->lanes = lanes_kernel(plan->isa)->dot;
+    g->transposed = backward && !g->lanes;
+    g->tap_weights = native->depthwise ? B : native->block * B;
+    g->width = g->lanes ? 1 : g->kernel->vectors * g->kernel->vlen / B;
+    g->panels = (g->out.blocks + g->width - 1) / g->width;
+    const long out_pixels = (long)g->out.h * g->out.w;
+    g->together = out_pixels < PIXELS ? (int)(PIXELS / out_pixels) : 1;
+    g->together = g->together < q->mb ? g->together : q->mb;
+    /* Outputs beyond the share of the last-level cache that a core may count on go straight to memory. */
+    g->stream = native_bytes(native, g->output) > (16 << 20);
+    if (!make_phases(g)) {
+        destroy(g);
+        return "out of memory";
+    }
+    g->packed_floats = g->transposed ? g->group_weights * (size_t)q->g : 0;
+    plan->scratch_bytes =
+        (g->packed_floats + (size_t)g->threads * g->together * g->copy_floats) * sizeof(float);
+    static const char *const kinds[] = {"direct", "wide", "narrow"};
+    snprintf(plan->detail, sizeof plan->detail, "%s %dx%d %s strips of %d rows",
+             native->depthwise ? "depthwise"
+             : g->lanes        ? "dot"
+                               : "brgemm",
+             g->kernel->rows, g->kernel->vectors, kinds[g->phase[0].strip.kind], g->phase[0].strip.rows);
+    *state = g;
+    return NULL;
+}
+
+const struct engine gather_engine = {plan, gather_run, destroy};
