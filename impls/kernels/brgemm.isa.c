@@ -34,18 +34,15 @@ struct strides {
     ptrdiff_t a_row, a_k, b_k, b_vec;
 };
 
-/* A pointer reaches REACH rows, for addresses scale an index by one or two rows. Hiding the index from the compiler keeps
- * it from spending a register, and then a reload, on each multiple of it. */
+/* A pointer reaches REACH rows, for addresses scale an index by one or two rows. */
 enum { REACH = 3, POINTERS = (ROWS + REACH - 1) / REACH };
 
 /* One step of the reduction, and on to the next. */
 SIMD void step(int rows, int vectors, vec sum[ROWS][VECTORS], const float *at[POINTERS], const float **b,
                struct strides s)
 {
-    ptrdiff_t a_row = s.a_row;
-    const bool alone = __builtin_constant_p(a_row); /* the first pointer reaches all */
-    if (!alone)
-        __asm__("" : "+r"(a_row));
+    const bool alone = __builtin_constant_p(s.a_row); /* the first pointer reaches all */
+    const ptrdiff_t a_row = alone ? s.a_row : vec_stride(s.a_row);
     vec row[VECTORS];
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++)

@@ -1,17 +1,35 @@
 /* The lane kernels (see lanes.h): every multiply-add takes an operand from memory, so two loads a cycle are the
  * limit, and the tiles share what they can. SPDX-License-Identifier: Apache-2.0 */
+#if defined(__FMA__) && VLEN == 8 && !defined(__clang__)
+#pragma GCC optimize("ira-algorithm=priority") /* as in brgemm.isa.c */
+#endif
 #include "kernels/lanes.h"
 #include "kernels/simd.h"
 
 enum { PARTS = LANES / VLEN }; /* vectors that hold 16 lanes */
 
-/* Accumulators of a tile: 12 of 16 registers (24 of 32 with AVX-512) leave room for both operands. */
+/* Accumulators of a tile: 12 or 14 of 16 registers (24 and 14 of 32 with AVX-512) leave room for both operands. Rows of
+ * common maps are multiples of 7 or 14 pixels. */
 #if VLEN == 16
-enum { DOT_ROWS = 8, SCALE_ROWS = 16 };
+enum { DOT_ROWS = 8, SCALE_ROWS = 14 };
 #else
-enum { DOT_ROWS = 4, SCALE_ROWS = 6 };
+enum { DOT_ROWS = 4, SCALE_ROWS = 7 };
 #endif
 enum { DOT_COLUMNS = 3, DOT_ROWS_OF_ONE = 12, CORRELATE_TAPS = 3 };
+
+/* KEPT of the DOT_COLUMNS vectors of B wait in registers, the others are operands in memory: all three, the row and
+ * twelve sums would be all 16 registers. */
+enum { KEPT = VLEN == 16 ? DOT_COLUMNS : 2 };
+
+/* The rows of a tile are reached from one pointer every REACH rows, as in brgemm.isa.c. */
+enum { REACH = 3, POINTERS = (16 + REACH - 1) / REACH };
+
+SIMD void point(int rows, const float *at[POINTERS], const float *first, ptrdiff_t a_row)
+{
+#pragma GCC unroll 6
+    for (int i = 0; i < (rows + REACH - 1) / REACH; i++)
+        at[i] = first + i * REACH * a_row;
+}
 
 /* ---- dot ---- */
 
@@ -44,23 +62,35 @@ SIMD void dot_tile(int rows, int columns, const struct lanes_shape *s, int segme
 #pragma GCC unroll 24
     for (int i = 0; i < DOT_ROWS * DOT_COLUMNS; i++)
         sum[i] = vec_zero();
-    for (int t = 0; t < segments; t++)
+    for (int t = 0; t < segments; t++) {
+        const float *at[POINTERS], *bt = vec_pointer(b + segment[t].b);
+        point(rows, at, a + segment[t].a, a_row);
 #pragma GCC unroll 2
         for (int part = 0; part < PARTS; part++) {
-            const float *at = vec_pointer(a + segment[t].a + part * VLEN);
-            const float *bt = vec_pointer(b + segment[t].b + part * VLEN);
-            vec column[DOT_COLUMNS];
+            const ptrdiff_t step = vec_stride(a_row);
+            vec column[KEPT];
 #pragma GCC unroll 3
-            for (int j = 0; j < columns; j++)
-                column[j] = vec_load(bt + j * LANES);
+            for (int j = 0; j < KEPT && j < columns; j++)
+                column[j] = vec_load(bt + j * LANES + part * VLEN);
 #pragma GCC unroll 24
             for (int i = 0; i < rows; i++) {
-                vec x = vec_load(at + i * a_row);
+                const float *row = at[i / REACH] + i % REACH * step + part * VLEN;
+                if (columns == 1) {
+                    vec_multiply_add_at(&sum[i], column[0], row);
+                    continue;
+                }
+                const vec x = vec_load(row);
 #pragma GCC unroll 3
                 for (int j = 0; j < columns; j++)
-                    sum[i * columns + j] += x * column[j];
+                    if (VLEN == 16) /* gcc does well alone with 32 registers */
+                        sum[i * columns + j] += x * column[j];
+                    else if (j < KEPT)
+                        vec_multiply_add(&sum[i * columns + j], x, column[j]);
+                    else
+                        vec_multiply_add_at(&sum[i * columns + j], x, bt + j * LANES + part * VLEN);
             }
         }
+    }
     float totals[DOT_ROWS * DOT_COLUMNS];
 #pragma GCC unroll 6
     for (int i = 0; i < rows * columns; i += 4)
@@ -105,15 +135,18 @@ SIMD void scale_tile(int rows, const struct lanes_shape *s, int segments,
 #pragma GCC unroll 2
         for (int part = 0; part < PARTS; part++)
             sum[i][part] = vec_zero();
-    for (int t = 0; t < segments; t++)
+    for (int t = 0; t < segments; t++) {
+        const float *at[POINTERS];
+        point(rows, at, a + segment[t].a, a_row);
 #pragma GCC unroll 2
         for (int part = 0; part < PARTS; part++) {
-            const float *at = vec_pointer(a + segment[t].a + part * VLEN);
+            const ptrdiff_t step = vec_stride(a_row);
             const vec factor = vec_load(b + segment[t].b + part * VLEN);
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++)
-                sum[i][part] += vec_load(at + i * a_row) * factor;
+                sum[i][part] += vec_load(at[i / REACH] + i % REACH * step + part * VLEN) * factor;
         }
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2

@@ -13,6 +13,7 @@
 #error "compiled for AVX-512 without its flags"
 #endif
 
+#include <stddef.h>
 #ifdef __SSE__
 #include <immintrin.h>
 #endif
@@ -56,11 +57,29 @@ SIMD void vec_multiply_add(vec *sum, vec x, vec y)
 #endif
 }
 
+/* The same with y in memory, without a register for it. */
+SIMD void vec_multiply_add_at(vec *sum, vec x, const float *y)
+{
+#if defined(__FMA__) && (VLEN == 8 || defined(__AVX512F__))
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(x), "m"(*(const vec *)y));
+#else
+    *sum += x * vec_load(y);
+#endif
+}
+
 /* p, of which the compiler no longer knows where it came from: gcc otherwise keeps one address a load, and spills. */
 SIMD const float *vec_pointer(const float *p)
 {
     __asm__("" : "+r"(p));
     return p;
+}
+
+/* stride, of which the compiler no longer knows that it is the same all along: gcc otherwise spends a register on each
+ * multiple of it, though addresses scale an index by themselves. */
+SIMD ptrdiff_t vec_stride(ptrdiff_t stride)
+{
+    __asm__("" : "+r"(stride));
+    return stride;
 }
 
 /* Non-temporal store to p, aligned to the vector: for outputs that will not be read soon and would
