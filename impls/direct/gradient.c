@@ -105,16 +105,19 @@ static void add_unit(const struct gradient *g, const struct task *task, const st
                              .accumulate = true};
     for (int i = 0; i < task->ibs; i++)
         for (int tx = 0; tx < columns; tx++)
-            for (int o = 0; o < task->obs; o += width)
+            for (int o = 0; o < task->obs; o += width) {
+                const float *next = b + (o + width < task->obs ? o + width : 0) * plane;
                 for (int ty = 0; ty < g->y.taps; ty++) {
                     s.depth = r[ty].depth;
                     s.vectors = (task->obs - o < width ? task->obs - o : width) * B / vlen;
+                    s.ahead = ty + 1 == g->y.taps && r[ty].count ? next + r[ty].segment[0].b : NULL;
                     g->kernel->run(&s, r[ty].count, r[ty].segment,
                                    a + i * g->strip.block + strip_tap(&g->strip, &g->y, &g->x, src, ty, tx),
                                    b + o * plane,
                                    dw + o * oc_pitch + i * (ptrdiff_t)native_weight_block(&g->native) +
                                        (ptrdiff_t)(g->y.tap[ty].k * q->kw + g->x.tap[tx].k) * src->block * B);
                 }
+            }
 }
 
 /* The same for a block of 16 channels of a depthwise layer. */
@@ -268,7 +271,7 @@ static void cut_units(struct gradient *g)
     struct activation part = g->native.src;
     part.blocks = g->ibs;
     const int rows = q->ow < PIXELS ? PIXELS / q->ow : 1, strips = (q->oh + rows - 1) / rows;
-    g->strip = strip_make(&g->y, &g->x, &part, true, (q->oh + strips - 1) / strips);
+    g->strip = strip_make(&g->y, &g->x, &part, !g->correlate, (q->oh + strips - 1) / strips);
     g->fused = g->strip.kind != NARROW;
     for (int t = 1; t < g->x.taps; t++)
         g->fused = g->fused && g->x.tap[t].in == g->x.tap[0].in + t;
