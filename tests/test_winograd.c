@@ -70,8 +70,13 @@ static void check_transform(struct expansion e, int height, int width, int h, in
         image[i] = (float)datum(i);
     for (int i = 0; i < e.n * e.n * LANES; i++)
         values[i] = (float)datum(i + 7);
-    const struct winograd_window window = {image, (ptrdiff_t)width * LANES, LANES, height, width, h, w,
-                                           false};
+    const struct winograd_window window = {.base = image,
+                                           .row = (ptrdiff_t)width * LANES,
+                                           .pixel = LANES,
+                                           .height = height,
+                                           .width = width,
+                                           .h = h,
+                                           .w = w};
     const struct winograd_values at = {values, LANES, 0, 0, 1};
     memcpy(before, image, bytes);
     e.transform(&window, &at);

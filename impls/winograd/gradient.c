@@ -73,6 +73,7 @@ void winograd_gradient_plan(struct conv_plan *plan)
         w->parts = w->parts > w->tiles ? w->tiles : w->parts;
     }
     w->tile_block = w->parts ? (int)((w->tiles + w->parts - 1) / w->parts) : 0;
+    w->stream = plan->bytes[CONV_WEI] > (size_t)(winograd_l2_bytes() * plan->threads);
     const struct layout l = make_layout(w);
     plan->scratch_bytes = sizeof(float) * (size_t)(l.shared + l.thread * plan->threads);
 }
@@ -147,8 +148,12 @@ static void write_weights(const struct job *j, int group, struct task t, int thr
                     for (int i = 0; i < B * B; i++)
                         sum[point * l->s_point + i] += sum[other * l->thread + point * l->s_point + i];
             phase_mark(PHASE_REDUCE);
-            const struct winograd_window window = {
-                .base = wei, .row = TAPS * B * B, .pixel = B * B, .height = TAPS, .width = TAPS};
+            const struct winograd_window window = {.base = wei,
+                                                   .row = TAPS * B * B,
+                                                   .pixel = B * B,
+                                                   .height = TAPS,
+                                                   .width = TAPS,
+                                                   .stream = w->stream};
             const struct winograd_values values = {
                 .base = sum, .point = l->s_point, .item = B, .window = B, .items = B};
             w->kernel->gradient(&window, &values);
@@ -250,6 +255,9 @@ void winograd_gradient_run(const struct conv_plan *plan, float *const tensor[CON
         return;
     }
 #pragma omp parallel num_threads(plan->threads)
-    for (int group = 0; group < w->groups; group++)
-        (w->shared ? run_shared_tiles : run_own_tiles)(&job, group);
+    {
+        for (int group = 0; group < w->groups; group++)
+            (w->shared ? run_shared_tiles : run_own_tiles)(&job, group);
+        w->gemm->fence();
+    }
 }

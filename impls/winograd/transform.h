@@ -15,7 +15,7 @@ struct winograd_window {
     ptrdiff_t row, pixel; /* floats from a pixel to the one below and to its right */
     int height, width;    /* pixels outside are read as zero and not written */
     int h, w;             /* top left pixel of the window; may lie outside */
-    bool stream;          /* the output transform writes past the caches; then call the kernel's fence */
+    bool stream;          /* write past the caches; then call the register kernel's fence */
 };
 
 /* Values at the points: point j of item i begins at base[j * point + i * item]. The window of item i is that of

@@ -142,7 +142,7 @@ SIMD void write_window(int pairs, int terms, bool inside, const struct winograd_
         UNROLL for (int j = 0; j < terms; j++) if (inside || w.w + j < w.width)
         {
             float *to = pixels + j * w.pixel + u * VLEN;
-            if (terms != TAPS && w.stream)
+            if (w.stream)
                 vec_stream(to, line[j]);
             else
                 vec_store(to, line[j]);

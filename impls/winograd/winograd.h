@@ -35,7 +35,7 @@ struct winograd {
     long parts;     /* they are worked on in so many parts */
     int tile_block; /* of at most so many tiles */
     bool shared;    /* the team works on one part at a time, otherwise each thread on its own */
-    bool stream;    /* the small image is too large to stay in the level 2 caches once it is written */
+    bool stream;    /* the output is too large to stay in the level 2 caches once it is written */
 };
 
 /* Values at the points: point p, channel block b, tile t begin at base[p*point + b*block + t*tile]. */
