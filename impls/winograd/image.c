@@ -81,14 +81,17 @@ void winograd_image_plan(struct conv_plan *plan)
     plan->scratch_bytes = sizeof(float) * (size_t)(l.shared + l.thread * plan->threads);
 }
 
-/* Values of one 16 x 16 block of the weights. Backward, the taps are flipped and the channels exchanged. */
+/* Values of one 16 x 16 block of the weights, of a copy that read it in order: the transform would walk nine streams in
+ * memory. Backward, the taps are flipped and the channels exchanged. */
 static void transform_block(const struct winograd *w, const struct layout *l, bool backward, float *block,
                             float *values)
 {
-    float flipped[TAPS * B * B];
+    float taps[TAPS * B * B];
     for (int tap = 0; backward && tap < TAPS; tap++)
-        transpose_block(block + tap * B * B, flipped + (TAPS - 1 - tap) * B * B);
-    const struct winograd_window window = {.base = backward ? flipped : block,
+        transpose_block(block + tap * B * B, taps + (TAPS - 1 - tap) * B * B);
+    if (!backward)
+        memcpy(taps, block, sizeof taps);
+    const struct winograd_window window = {.base = taps,
                                            .row = WINOGRAD_TAPS * B * B,
                                            .pixel = B * B,
                                            .height = WINOGRAD_TAPS,
