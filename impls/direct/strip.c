@@ -55,15 +55,17 @@ struct strip strip_make(const struct axis *y, const struct axis *x, const struct
     const int strips = (y->n + rows - 1) / rows;
     struct strip s = {.kind = DIRECT, .rows = (y->n + strips - 1) / strips};
     const bool flat = gapless && x->in_step == 1 && x->n == in->w && y->in_step == 1;
-    if (y->taps == 0 || x->taps == 0 ||
-        (inside(x, in->w) && (flat || !gapless || x->n > NARROW_WIDTH || in->block < 16))) {
+    /* Of pixels a step apart, one tap reads every other line only, which would leave half of the caches' sets idle. */
+    const bool compact =
+        gapless && in->block == 16 && (x->n <= NARROW_WIDTH || (x->taps == 1 && x->in_step > 1));
+    if (y->taps == 0 || x->taps == 0 || (inside(x, in->w) && (flat || !compact))) {
         s.merged = flat;
         s.pixel = (ptrdiff_t)x->in_step * in->block;
         s.row = (ptrdiff_t)y->in_step * in->w * in->block;
         s.block = (ptrdiff_t)in->h * in->w * in->block;
         return s;
     }
-    s.kind = gapless && x->n <= NARROW_WIDTH && in->block == 16 ? NARROW : WIDE;
+    s.kind = compact ? NARROW : WIDE;
     s.merged = s.kind == NARROW;
     s.pixel = (s.kind == NARROW ? 1 : x->in_step) * in->block;
     s.row = (s.kind == NARROW ? x->n : (ptrdiff_t)span(x, x->n)) * in->block;
