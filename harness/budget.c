@@ -170,8 +170,10 @@ bool budget_pays(const struct group *group, const struct runner *runner, struct 
         return true;
     if (worth_a_pilot(group, *pace, *left_s))
         *pace = pilot(group, runner->index);
-    const double cost_s = fmax(*pace * budget_standard_s(&point->shape, group->threads),
-                               (double)runner_footprint(runner, 0) / MEMORY_BPS);
+    /* A corner's scratch may fit a cache where the whole layer's is written to memory in each call. */
+    const double bytes =
+        (double)runner_footprint(runner, 0) + POINT_CALLS * (double)runner->plan.scratch_bytes;
+    const double cost_s = fmax(*pace * budget_standard_s(&point->shape, group->threads), bytes / MEMORY_BPS);
     if (too_dear(group, cost_s, *left_s, point))
         return false;
     *left_s -= cost_s;
