@@ -94,7 +94,7 @@ def _summarize(points):
     summary = summary.merge(layers.groupby(GROUP)["mult"].sum().reset_index(), on=GROUP)
     leading = points[points["name"] != ""].groupby(SETTING + ["mb"])["problem"].first()  # a network's first layer
     summary["first"] = pd.MultiIndex.from_frame(summary[SETTING + ["mb", "problem"]]).isin(
-        leading.reset_index().itertuples(index=False, name=None))
+        list(leading.reset_index().itertuples(index=False, name=None)))
     summary["gflops"] = summary["work"] / summary["t_median_s"]
     return summary
 
