@@ -45,6 +45,7 @@ struct probe {
     float *data;
     size_t slice; /* floats of a thread, whole lines */
     size_t bytes; /* of a thread's arrays together */
+    volatile unsigned long *step;
 };
 
 static const int traffic_arrays[TRAFFICS] = {1, 2, 3};
@@ -70,6 +71,7 @@ static double probe_run(const struct probe *probe)
             kernel[probe->traffic](array, n, passes);
         }
         best = fmin(best, clock_now() - start);
+        ++*probe->step;
     }
     return (double)(arrays * n * sizeof(float) * (size_t)passes * (size_t)probe->threads) / best;
 }
@@ -103,16 +105,19 @@ static void measure_traffic(struct ceiling *ceiling, enum isa isa, struct probe 
         }
 }
 
-void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology *topology)
+void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology *topology,
+                     volatile unsigned long *step)
 {
     *ceiling = (struct ceiling){.threads = threads};
     choose_working_sets(ceiling, topology);
     struct buffer buffer;
     struct probe probe = {.threads = threads,
+                          .step = step,
                           .slice = (ceiling->working_set[LEVEL_DRAM] / sizeof(float) | 15) + 1 +
                                    TRAFFIC_ARRAYS * (STAGGER + TRAFFIC_BLOCK)};
     const bool got = buffer_alloc(&buffer, probe.slice * sizeof(float) * (size_t)threads, 0, 0, threads);
     probe.data = buffer.data;
+    ++*step;
     for (enum isa isa = ISA_GENERIC; isa < ISAS; isa++) {
         if (!isa_supported(isa))
             continue;

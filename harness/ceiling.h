@@ -24,8 +24,10 @@ struct ceiling {
 };
 
 /* All of it, one to two seconds, with arrays of each thread's own. Of 25 calls of ceiling_fma and in a cache, or of 5
- * passes over memory, the best one counts (STREAM's rule: noise only slows). */
-void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology *topology);
+ * passes over memory, the best one counts (STREAM's rule: noise only slows). Counts *step up as it goes on, so that a
+ * slow machine is not taken for a hang. */
+void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology *topology,
+                     volatile unsigned long *step);
 
 /* flop/s of one run of about 2 ms on `threads` threads: short enough to stand in every round beside the calls that
  * it is compared with, so that both see the same clock and the same neighbors. */

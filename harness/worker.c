@@ -152,7 +152,7 @@ int study_work(const struct study *study, const char *argument)
     }
     if (a->ceiling) {
         struct ceiling ceiling;
-        ceiling_measure(&ceiling, study->threads[a->thread_index], &topology);
+        ceiling_measure(&ceiling, study->threads[a->thread_index], &topology, &worker.board.page->step);
         ceiling.pinned = topology_pinned(&topology, ceiling.threads);
         a->best_flops = ceiling.fma_flops[study->isa];
         send(&worker, (struct message){.kind = MESSAGE_CEILING, .bytes = sizeof ceiling}, &ceiling);
