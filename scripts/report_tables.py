@@ -184,7 +184,7 @@ def total_times(study, side, rows):
     times = {}
     for column in drawing.passes_of(rows):
         layers = rows[rows["pass"] == column].drop_duplicates("problem")
-        impls = side[side["pass"] == column].groupby("problem")["impl"].apply(list)
+        impls = side[side["pass"] == column].groupby("problem")["impl"].agg(list)
         if set(layers["problem"]) == set(impls.index):
             best = {layer.problem: study.tables[tuple(getattr(layer, name) for name in data.SETTING)
                                                 + (layer.problem, column)][impls[layer.problem]].min(axis=1)
