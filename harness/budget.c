@@ -10,6 +10,8 @@ enum {
     POINT_CALLS = 6,                /* of a point at the least: 3 in its check, 3 timed and untimed */
     PILOT_FLOP = 100 * 1000 * 1000, /* some 0.1 s for the slowest, the loops of the definition */
     PILOT_BYTES = 256 * 1000 * 1000,
+    DEAREST = 2,     /* times its part of the time that a group may take */
+    CHEAP = 100,     /* a group that takes less than this fraction of all the time is never too dear */
     PILOT_PRICE = 10 /* a pilot is made if it takes less than this fraction of what is left */
 };
 /* The standard: a machine and an implementation of middling speed, in proportion to which all are seen. */
@@ -64,7 +66,8 @@ struct share budget_share(const struct board *board, int rep, int thread_index, 
         left_of_rep = r == rep ? left : left_of_rep;
     }
     const double time_s = left > 0 ? fmax(deadline - clock_now(), 0) : 0;
-    return (struct share){time_s * here / left, time_s * here / left_of_rep};
+    return (struct share){time_s * here / left,
+                          fmax(time_s / CHEAP, time_s * here / fmax(left_of_rep, left / DEAREST))};
 }
 
 /* ---- costs ---- */

@@ -1,5 +1,5 @@
 /* A budget of wall time: who gets how much of it, and whom it cannot pay. It is kept by taking fewer samples first, then
- * by fewer repetitions, then without the slowest implementations, whose rows are SKIP and say what they would take.
+ * without the slowest implementations, whose rows are SKIP and say what they would take, then by fewer repetitions.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_BUDGET_H
@@ -12,7 +12,9 @@
 double budget_standard_s(const struct conv_problem *problem, int threads);
 
 /* What a group may take of the time from now to the deadline: in proportion to its work, among all that is left of
- * this and later workers; at_most_s: among what is left of this repetition. Without a deadline both are HUGE_VAL. */
+ * this and later workers; at_most_s: among what is left of this repetition, but no more than twice its part, so that
+ * what is dear cannot leave later repetitions without time, and no less than a hundredth of all: the oracle of a tiny
+ * layer exceeds that layer's part. Without a deadline both are HUGE_VAL. */
 struct share {
     double time_s, at_most_s;
 };
