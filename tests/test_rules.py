@@ -38,9 +38,7 @@ class Rules(unittest.TestCase):
     def each(self):
         """(row, its sorted samples) of every measured point."""
         self.assertGreater(len(self.good), 20)
-        for _, row in self.good.iterrows():
-            with self.subTest(impl=row["impl"], output=row["pass"]):
-                yield row, self.samples[tuple(row[KEY])]
+        return [(row, self.samples[tuple(row[KEY])]) for _, row in self.good.iterrows()]
 
     def test_2_what_is_left_out_says_why(self):
         skipped = self.points[self.points["status"] == "SKIP"]
@@ -55,11 +53,11 @@ class Rules(unittest.TestCase):
         for row, samples in self.each():
             self.assertLessEqual(row["t_lo_s"], row["t_median_s"])
             self.assertLessEqual(row["t_median_s"], row["t_hi_s"])
-            low, high = (np.argmin(abs(samples - row[end])) for end in ("t_lo_s", "t_hi_s"))
-            self.assertAlmostEqual(row["t_lo_s"] / samples[low], 1, places=6)
-            self.assertAlmostEqual(row["t_hi_s"] / samples[high], 1, places=6)
+            low, high = (np.flatnonzero(abs(samples / row[end] - 1) < 1e-6) for end in ("t_lo_s", "t_hi_s"))
+            self.assertTrue(len(low) and len(high), "an end that is no sample")
             binomial = stats.binom(len(samples), 0.5)
-            self.assertGreaterEqual(binomial.cdf(high) - binomial.cdf(low), 0.95)
+            coverage = binomial.cdf(high[-1]) - binomial.cdf(low[0])  # equal samples share their ranks
+            self.assertGreaterEqual(coverage, 0.95, tuple(row[KEY]))
 
     def test_7_all_meet_in_rounds_of_drawn_order(self):
         self.assertEqual({str(seed) for seed in self.points["seed"]}, {"7"})
