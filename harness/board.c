@@ -10,9 +10,9 @@ int study_groups(const struct study *study)
 }
 
 /* The page, then double, uint32_t and char, so that each lies aligned. */
-static size_t pace_count(const struct study *study)
+static size_t cost_count(const struct study *study)
 {
-    return 2 * (size_t)study->thread_count * CONV_TENSORS * (size_t)(study->impl_count + 1);
+    return 2 * (size_t)study->thread_count * (size_t)study_groups(study) * (size_t)(study->impl_count + 1);
 }
 
 static size_t proven_count(const struct study *study)
@@ -20,21 +20,21 @@ static size_t proven_count(const struct study *study)
     return (size_t)study->thread_count * (size_t)study_groups(study) * (size_t)study->impl_count;
 }
 
-static double *paces(const struct board *board)
+static double *costs(const struct board *board)
 {
     return (double *)(void *)(board->page + 1);
 }
 
 static uint32_t *proofs(const struct board *board)
 {
-    return (uint32_t *)(void *)(paces(board) + pace_count(board->study));
+    return (uint32_t *)(void *)(costs(board) + cost_count(board->study));
 }
 
 bool board_open(struct board *board, const struct study *study, int file)
 {
     const size_t proven = proven_count(study);
     *board = (struct board){.study = study,
-                            .bytes = sizeof(struct page) + pace_count(study) * sizeof(double) +
+                            .bytes = sizeof(struct page) + cost_count(study) * sizeof(double) +
                                      proven * sizeof(uint32_t) + proven * (size_t)study->repetitions};
     if (file < 0 || ftruncate(file, (off_t)board->bytes))
         return false;
@@ -66,8 +66,9 @@ uint32_t *board_proven(const struct board *board, int thread_index, int group)
     return proofs(board) + group_place(board, thread_index, group);
 }
 
-double *board_pace(const struct board *board, int rep, int thread_index, enum conv_tensor output)
+double *board_cost(const struct board *board, int rep, int thread_index, int group)
 {
-    const size_t place = (2 * (size_t)thread_index + (rep > 0)) * CONV_TENSORS + (size_t)output;
-    return paces(board) + place * (size_t)(board->study->impl_count + 1);
+    const size_t half = cost_count(board->study) / 2;
+    return costs(board) + (rep > 0 ? half : 0) + group_place(board, thread_index, group) +
+           (size_t)thread_index * (size_t)study_groups(board->study) + (size_t)group;
 }

@@ -29,8 +29,8 @@ unsigned char *board_done(const struct board *board, int rep, int thread_index, 
  * none. */
 uint32_t *board_proven(const struct board *board, int thread_index, int group);
 
-/* Per implementation, and behind the last for the truth: how much longer than budget_standard_s a point of this pass
- * took lately, all but one sample left out; 0: unknown. The first repetition, which checks more, has its own. */
-double *board_pace(const struct board *board, int rep, int thread_index, enum conv_tensor output);
+/* Per implementation of a group, and behind the last for the truth: the seconds that it took lately, all but one sample left
+ * out, or that a pilot run tells; 0: unknown. The first repetition, which checks more, has its own. */
+double *board_cost(const struct board *board, int rep, int thread_index, int group);
 
 #endif

@@ -3,19 +3,21 @@
 
 #include "clock.h"
 
-#include <float.h>
 #include <math.h>
+#include <stdlib.h>
 
 enum {
     POINT_CALLS = 6,                /* of a point at the least: 3 in its check, 3 timed and untimed */
+    LATER_CALLS = 4,                /* of one whose plan is proven: 1 in its check */
     PILOT_FLOP = 100 * 1000 * 1000, /* some 0.1 s for the slowest, the loops of the definition */
     PILOT_BYTES = 256 * 1000 * 1000,
-    DEAREST = 2,     /* times its part of the time that a group may take */
-    CHEAP = 100,     /* a group that takes less than this fraction of all the time is never too dear */
-    PILOT_PRICE = 10 /* a pilot is made if it takes less than this fraction of what is left */
+    PILOT_PRICE = 10 /* a second pilot is made if it takes less than this fraction of what a point may */
 };
+static const double FIRST_SHARE = 0.5; /* of the time: for what points take at the least */
+static const double LATER_TRUTH =
+    0.1; /* of what finding the truth takes: a sample of it, where all plans are proven */
 /* The standard: a machine and an implementation of middling speed, in proportion to which all are seen. */
-static const double POINT_S = 0.02;    /* what a point takes however small: buffers, threads */
+static const double POINT_S = 0.04;    /* what a point takes however small: 0.02 s timed, buffers, threads */
 static const double CORE_FLOPS = 50e9; /* of a core */
 static const double MEMORY_BPS =
     2e9; /* memory that is new, poisoned, compared, and read or written in calls */
@@ -29,7 +31,15 @@ double budget_standard_s(const struct conv_problem *problem, int threads)
            POINT_CALLS * bytes / MEMORY_BPS;
 }
 
-/* ---- shares ---- */
+/* ---- what is to come ---- */
+
+struct ledger {
+    const struct board *board;
+    double *pace; /* [pass][implementation, then the truth]: latest cost / standard; 0: unknown */
+    double *cost; /* of the points to come */
+    int points;   /* how many they are */
+    const struct group *group; /* the one that is next */
+};
 
 static bool refused(const struct study *study, int impl, int group)
 {
@@ -38,39 +48,81 @@ static bool refused(const struct study *study, int impl, int group)
                                   study->outputs[group % study->output_count]);
 }
 
-/* What a group takes in a worker: its points and, like another one, the truth. */
-static double weight(const struct board *board, int rep, int thread_index, int group)
+/* Relative to a first repetition's point, in which every plan is checked in full. */
+static double effort(const struct board *board, int rep, int thread_index, int group, int impl)
 {
-    const struct study *study = board->study;
-    const unsigned char *done = board_done(board, rep, thread_index, group);
-    int points = 0;
-    for (int i = 0; i < study->impl_count; i++)
-        points += !done[i] && !refused(study, i, group);
-    const struct conv_problem *problem = &study->layers[group / study->output_count].problem;
-    return points ? (points + 1) * budget_standard_s(problem, study->threads[thread_index]) : 0;
+    if (impl == board->study->impl_count)
+        return rep ? LATER_TRUTH : 1;
+    const bool unproven =
+        board_done(board, 0, thread_index, group)[impl] && !board_proven(board, thread_index, group)[impl];
+    return rep && !unproven ? (double)LATER_CALLS / POINT_CALLS : 1;
 }
 
-struct share budget_share(const struct board *board, int rep, int thread_index, int group, double deadline)
+/* The pace of that pass, else the slowest of any, else the standard's. */
+static double pace_guess(const struct ledger *ledger, int pass, int impl)
 {
+    const int impls = ledger->board->study->impl_count + 1;
+    double slowest = 0;
+    for (int p = 0; p < ledger->board->study->output_count; p++)
+        slowest = fmax(slowest, ledger->pace[p * impls + impl]);
+    const double pace = ledger->pace[pass * impls + impl];
+    return pace > 0 ? pace : slowest > 0 ? slowest : 1;
+}
+
+/* What an implementation (or the truth) takes in a group of a repetition, seconds; its pace is kept for those behind. */
+static double expect(struct ledger *ledger, int rep, int thread_index, int group, int impl)
+{
+    const struct board *board = ledger->board;
     const struct study *study = board->study;
-    double here = 0, left = 0, left_of_rep = 0;
-    if (deadline <= 0)
-        return (struct share){HUGE_VAL, HUGE_VAL};
-    for (int r = rep; r < study->repetitions; r++) {
-        for (int t = r == rep ? thread_index : 0; t < study->thread_count; t++)
-            for (int g = r == rep && t == thread_index ? group : 0; g < study_groups(study); g++) {
-                const double of_group = weight(board, r, t, g);
-                here = here > 0 ? here : of_group; /* the first is this one */
-                left += of_group;
-            }
-        left_of_rep = r == rep ? left : left_of_rep;
+    const int pass = group % study->output_count;
+    const double known_s = board_cost(board, rep, thread_index, group)[impl],
+                 first_s = board_cost(board, 0, thread_index, group)[impl],
+                 part = effort(board, rep, thread_index, group, impl),
+                 standard_s = part * budget_standard_s(&study->layers[group / study->output_count].problem,
+                                                       study->threads[thread_index]);
+    const double cost_s = known_s > 0 ? known_s : first_s > 0 ? part * first_s : 0;
+    if (cost_s > 0)
+        ledger->pace[pass * (study->impl_count + 1) + impl] = cost_s / standard_s;
+    return cost_s > 0 ? cost_s : standard_s * pace_guess(ledger, pass, impl);
+}
+
+/* Past groups are read for their pace, the next one and those behind it are entered, the truth with equal parts. */
+static void enter_group(struct ledger *ledger, int rep, int thread_index, int group, bool to_come)
+{
+    const struct study *study = ledger->board->study;
+    const unsigned char *done = board_done(ledger->board, rep, thread_index, group);
+    const int impls = study->impl_count, first = ledger->points;
+    double cost_s[impls];
+    bool open[impls];
+    for (int i = 0; i < impls; i++) {
+        cost_s[i] = expect(ledger, rep, thread_index, group, i);
+        open[i] = to_come && !done[i] && !refused(study, i, group);
+        ledger->points += open[i];
     }
-    const double time_s = left > 0 ? fmax(deadline - clock_now(), 0) : 0;
-    return (struct share){time_s * here / left,
-                          fmax(time_s / CHEAP, time_s * here / fmax(left_of_rep, left / DEAREST))};
+    const double truth_s = expect(ledger, rep, thread_index, group, impls) / (ledger->points - first);
+    for (int i = 0, at = first; i < impls; i++) {
+        if (open[i])
+            ledger->cost[at++] = cost_s[i] + truth_s;
+        if (first == 0 && to_come)
+            ledger->group->expected_s[i] = cost_s[i] + truth_s;
+    }
 }
 
-/* ---- costs ---- */
+static void enter_all(struct ledger *ledger, int thread_index)
+{
+    const struct study *study = ledger->board->study;
+    const struct group *next = ledger->group;
+    bool to_come = false;
+    ledger->points = 0;
+    for (int r = 0; r < study->repetitions; r++)
+        for (int t = 0; t < study->thread_count; t++)
+            for (int g = 0; g < study_groups(study); g++) {
+                to_come = to_come || (r == next->rep && t == thread_index && g == next->page->group);
+                enter_group(ledger, r, t, g, to_come);
+            }
+}
+
+/* ---- pilots ---- */
 
 /* A corner of the layer for one image: the same channels, kernel and stride, so about the same speed. */
 static struct conv_problem pilot_problem(const struct conv_problem *problem)
@@ -90,12 +142,11 @@ static struct conv_problem pilot_problem(const struct conv_problem *problem)
     return p;
 }
 
-/* See board_pace; 0 if the pilot cannot tell. */
-static double pilot(const struct group *group, int impl)
+/* Sets what the implementation is expected to take from a run on a corner of the layer, if that can tell. */
+static void pilot(const struct group *group, int impl)
 {
     struct runner runner;
     struct data data = group_data(group);
-    double pace = 0;
     data.problem = pilot_problem(&group->layer->problem);
     if (!conv_problem_unsound(&data.problem) && data_alloc(&data) &&
         !runner_plan(&runner, &data, group->study->impls[impl], impl)) {
@@ -103,82 +154,111 @@ static double pilot(const struct group *group, int impl)
         if (runner_footprint(&runner, 0) < PILOT_BYTES && runner_alloc(&runner, 0, 0)) {
             runner_import(&runner);
             runner_run(&runner, 1);
-            pace = (POINT_S + POINT_CALLS * runner_run(&runner, 1)) /
-                   budget_standard_s(&data.problem, group->threads);
+            group->cost_s[impl] = (POINT_S + POINT_CALLS * runner_run(&runner, 1)) /
+                                  budget_standard_s(&data.problem, group->threads) *
+                                  budget_standard_s(&group->layer->problem, group->threads);
+            group->expected_s[impl] = group->cost_s[impl];
         }
         runner_free(&runner);
     }
     data_free(&data);
     group->page->impl = -1;
-    return pace;
 }
 
-void budget_guess(const struct board *board, int rep, int thread_index, enum conv_tensor output)
+/* Of each implementation of the group whose pace no pass knows. True if there was one. */
+static bool pilot_unknown(const struct ledger *ledger)
 {
-    static const double point = 4.0 / POINT_CALLS, truth = 0.1; /* of what the first repetition takes */
-    const double *first = board_pace(board, 0, thread_index, output);
-    double *pace = board_pace(board, rep, thread_index, output);
-    const int impls = board->study->impl_count;
-    for (int i = 0; rep && i <= impls; i++)
-        if (pace[i] == 0)
-            pace[i] = first[i] * (i < impls ? point : truth);
-}
-
-void budget_order(const struct group *group, int order[])
-{
-    const int count = group->study->impl_count;
-    for (int i = 0; i < count; i++) { /* insertion sort: a dozen */
-        int at = i;
-        for (; at > 0 && group->pace[order[at - 1]] > group->pace[i]; at--)
-            order[at] = order[at - 1];
-        order[at] = i;
+    const struct group *group = ledger->group;
+    const struct study *study = group->study;
+    bool any = false;
+    for (int i = 0; i < study->impl_count; i++) {
+        bool known = group->done[i] || refused(study, i, group->page->group);
+        for (int pass = 0; pass < study->output_count; pass++)
+            known = known || ledger->pace[pass * (study->impl_count + 1) + i] > 0;
+        if (!known)
+            pilot(group, i);
+        any = any || !known;
     }
+    return any;
 }
 
-static bool too_dear(const struct group *group, double cost_s, double left_s, struct point *point)
+/* ---- who is paid ---- */
+
+static int ascending(const void *a, const void *b)
 {
-    if (cost_s <= left_s)
-        return false;
-    if (group->at_most_s > 0)
-        point_set_status(point, STATUS_SKIP, "would take %.2g s, the budget leaves %.2g s", cost_s,
-                         fmax(left_s, 0));
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sets the price that no point may exceed, and this group's part of the time. */
+static void divide(const struct ledger *ledger, struct group *group, double time_s)
+{
+    const int impls = group->study->impl_count;
+    double pays_s = FIRST_SHARE * time_s, paid_s = 0, here_s = 0;
+    int paid = 0;
+    qsort(ledger->cost, (size_t)ledger->points, sizeof *ledger->cost, ascending);
+    for (; paid < ledger->points && ledger->cost[paid] <= pays_s; paid++) {
+        pays_s -= ledger->cost[paid];
+        paid_s += ledger->cost[paid];
+    }
+    group->dearest_s = fmax(paid ? ledger->cost[paid - 1] : 0, pays_s);
+    for (int i = 0; i < impls; i++)
+        if (!group->done[i] && !refused(group->study, i, group->page->group) &&
+            group->expected_s[i] <= group->dearest_s)
+            here_s += group->expected_s[i];
+    group->time_s = time_s * fmin(here_s / paid_s, 1);
+}
+
+void budget_share(const struct board *board, int thread_index, struct group *group, double deadline)
+{
+    const struct study *study = board->study;
+    const size_t groups =
+        (size_t)study->repetitions * (size_t)study->thread_count * (size_t)study_groups(study);
+    struct ledger ledger = {.board = board, .group = group};
+    group->time_s = group->dearest_s = HUGE_VAL;
+    if (deadline <= 0)
+        return;
+    ledger.pace = calloc(CONV_TENSORS * (size_t)(study->impl_count + 1), sizeof *ledger.pace);
+    ledger.cost = calloc(groups * (size_t)study->impl_count, sizeof *ledger.cost);
+    if (!ledger.pace || !ledger.cost)
+        abort(); /* a few bytes a point: the supervisor reports the crash */
+    enter_all(&ledger, thread_index);
+    if (clock_now() < deadline && pilot_unknown(&ledger))
+        enter_all(&ledger, thread_index);
+    divide(&ledger, group, fmax(deadline - clock_now(), 0));
+    free(ledger.pace);
+    free(ledger.cost);
+}
+
+static bool pays(const struct group *group, double cost_s, struct point *point)
+{
+    if (cost_s <= group->dearest_s)
+        return true;
+    if (group->dearest_s > 0)
+        point_set_status(point, STATUS_SKIP, "would take %.3g s, the budget pays up to %.3g s a point",
+                         cost_s, group->dearest_s);
     else
         point_set_status(point, STATUS_SKIP, "the budget is spent");
     group->page->unpaid++;
     group->page->unpaid_s += cost_s;
-    return true;
+    return false;
 }
 
-/* Pilots are for what is not known, and for what another layer's pace calls too dear; not if they are dear themselves. */
-static bool worth_a_pilot(const struct group *group, double pace, double left_s)
+bool budget_may_pay(const struct group *group, int impl, struct point *point)
 {
-    const struct conv_problem small = pilot_problem(&group->layer->problem);
-    return pace == 0 || (pace * budget_standard_s(&group->layer->problem, group->threads) > left_s &&
-                         PILOT_PRICE * pace * budget_standard_s(&small, group->threads) < left_s);
+    const struct conv_problem *problem = &group->layer->problem, corner = pilot_problem(problem);
+    const double of_layer =
+        budget_standard_s(&corner, group->threads) / budget_standard_s(problem, group->threads);
+    if (group->expected_s[impl] > group->dearest_s && group->cost_s[impl] == 0 &&
+        PILOT_PRICE * of_layer * group->expected_s[impl] < group->dearest_s)
+        pilot(group, impl);
+    return pays(group, group->expected_s[impl], point);
 }
 
-bool budget_may_pay(const struct group *group, int impl, struct point *point, double left_s)
+bool budget_pays(const struct group *group, const struct runner *runner, struct point *point)
 {
-    const double pace = group->pace[impl];
-    if (left_s > 0 && worth_a_pilot(group, pace, left_s))
-        return true;
-    return !too_dear(group, fmax(pace, DBL_MIN) * budget_standard_s(&point->shape, group->threads), left_s,
-                     point);
-}
-
-bool budget_pays(const struct group *group, const struct runner *runner, struct point *point, double *left_s)
-{
-    double *pace = &group->pace[runner->index];
-    if (isinf(*left_s))
-        return true;
-    if (worth_a_pilot(group, *pace, *left_s))
-        *pace = pilot(group, runner->index);
     /* A corner's scratch may fit a cache where the whole layer's is written to memory in each call. */
     const double bytes =
         (double)runner_footprint(runner, 0) + POINT_CALLS * (double)runner->plan.scratch_bytes;
-    const double cost_s = fmax(*pace * budget_standard_s(&point->shape, group->threads), bytes / MEMORY_BPS);
-    if (too_dear(group, cost_s, *left_s, point))
-        return false;
-    *left_s -= cost_s;
-    return true;
+    return pays(group, fmax(group->expected_s[runner->index], bytes / MEMORY_BPS), point);
 }

@@ -12,7 +12,6 @@
 
 /* A budget always pays for so much: a short call's only sample could be one in which it was preempted. */
 static const double LEAST_TIME_S = 0.02;
-enum { CALLS_TIMED = 3 }; /* what timing takes at the least: one to begin with, one untimed, one timed */
 
 struct candidate {
     struct runner runner;
@@ -77,14 +76,14 @@ static bool fits(const struct group *group, struct candidate *candidate)
     return true;
 }
 
-/* Plans one. False: its row says why it goes no further. *left_s: what the budget leaves. */
+/* Plans one. False: its row says why it goes no further. */
 static bool plan_one(const struct group *group, const struct data *data, struct candidate *candidate,
-                     int impl, double *left_s)
+                     int impl)
 {
     struct point *point = &candidate->point;
     const struct conv_impl *i = group->study->impls[impl];
     const char *reason = i->refuse ? i->refuse(&data->problem, data->output) : NULL;
-    if (!reason && !budget_may_pay(group, impl, point, *left_s))
+    if (!reason && !budget_may_pay(group, impl, point))
         return false;
     if (!reason)
         reason = runner_plan(&candidate->runner, data, i, impl);
@@ -98,7 +97,7 @@ static bool plan_one(const struct group *group, const struct data *data, struct 
     point->scratch_bytes = (double)plan->scratch_bytes;
     point->native_bytes =
         (double)plan->bytes[CONV_SRC] + (double)plan->bytes[CONV_WEI] + (double)plan->bytes[CONV_DST];
-    if (fits(group, candidate) && budget_pays(group, &candidate->runner, point, left_s))
+    if (fits(group, candidate) && budget_pays(group, &candidate->runner, point))
         return true;
     conv_plan_destroy(i, &candidate->runner.plan);
     return false;
@@ -108,19 +107,15 @@ static bool plan_one(const struct group *group, const struct data *data, struct 
 static int plan_all(const struct group *group, const struct data *data, struct candidate *candidates)
 {
     const struct study *study = group->study;
-    int order[study->impl_count], count = 0;
-    double left_s =
-        group->at_most_s - group->pace[study->impl_count] * budget_standard_s(&data->problem, group->threads);
-    budget_order(group, order);
-    for (int at = 0; at < study->impl_count; at++) {
-        const int i = order[at];
+    int count = 0;
+    for (int i = 0; i < study->impl_count; i++) {
         if (group->done[i])
             continue;
         struct candidate *candidate = &candidates[count];
         candidate->point = point_of(study, group->layer, group->output, study->impls[i]);
         candidate->point.threads = group->threads;
         candidate->point.rep = group->rep;
-        if (plan_one(group, data, candidate, i, &left_s))
+        if (plan_one(group, data, candidate, i))
             count++;
         else
             group->emit(group->context, i, &candidate->point, NULL);
@@ -242,8 +237,7 @@ static void remember(const struct group *group, const struct candidate *candidat
 {
     const struct runner *runner = &candidate->runner;
     const double call_s = candidate->point.time.n ? candidate->point.time.min : runner->last_s;
-    group->pace[runner->index] = (candidate->cost_s + CALLS_TIMED * call_s) /
-                                 budget_standard_s(&group->layer->problem, group->threads);
+    group->cost_s[runner->index] = candidate->cost_s + fmax(measure_least_s(call_s), LEAST_TIME_S);
     if (candidate->passed && proof == PROOF_FULL)
         group->proven[runner->index] = detail_hash(runner);
 }
@@ -307,8 +301,7 @@ static bool find_truth(const struct group *group, struct data *data, struct trut
         return false;
     found = proven ? truth_sample(&truth[1], data, group->rep)
                    : truth_find(&truth[0], data, FILL_EXACT) && truth_find(&truth[1], data, FILL_REAL);
-    group->pace[group->study->impl_count] =
-        (clock_now() - start) / budget_standard_s(&data->problem, group->threads);
+    group->cost_s[group->study->impl_count] = clock_now() - start;
     return found;
 }
 

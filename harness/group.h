@@ -25,10 +25,11 @@ struct group {
     int threads, rep;
     const unsigned char *done; /* per implementation: 1 leaves it out */
     uint32_t *proven;          /* per implementation, see board.h */
-    double *pace;              /* per implementation and for the truth, see board.h; kept up to date */
+    double *cost_s;            /* per implementation and of the truth, see board.h; kept up to date */
     const struct topology *topology;
     struct page *page;
-    double time_s, at_most_s; /* wall time that the budget has for this group, see budget.h */
+    double *expected_s; /* per implementation, a part of the truth's included: see budget.h, like these: */
+    double time_s, dearest_s; /* wall time for this group; for a single point at the least */
     double *best_flops;       /* the best FMA ceiling of the run at this thread count; kept up to date */
     point_fn *emit;           /* again for a point that is measured again */
     profile_fn *emit_profile; /* with study->phases */

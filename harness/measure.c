@@ -119,6 +119,11 @@ static void judge(const struct measurement *measurement, struct series *series, 
     free(values);
 }
 
+double measure_least_s(double call_s)
+{
+    return call_s > WARMING_MATTERS_S ? call_s : 3 * call_s; /* one to prepare, one untimed, one timed */
+}
+
 void measure_group(struct measurement *measurement, struct series *series, int count)
 {
     const double shortest_s = CLOCK_SHARE * clock_cost();

@@ -56,4 +56,7 @@ struct measurement {
  * each series and measurement->peak_flops. */
 void measure_group(struct measurement *measurement, struct series *series, int count);
 
+/* The wall time that a runner is timed for at the least: all calls up to and with its first sample; call_s: of one. */
+double measure_least_s(double call_s);
+
 #endif

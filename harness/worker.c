@@ -98,6 +98,7 @@ static void walk(struct worker *worker, const struct topology *topology)
     const struct study *study = worker->study;
     const struct assignment *a = &worker->assignment;
     struct page *page = worker->board.page;
+    double expected_s[study->impl_count];
     for (int g = 0; g < study_groups(study); g++) {
         const enum conv_tensor output = study->outputs[g % study->output_count];
         struct group group = {
@@ -108,7 +109,8 @@ static void walk(struct worker *worker, const struct topology *topology)
             .rep = a->rep,
             .done = board_done(&worker->board, a->rep, a->thread_index, g),
             .proven = board_proven(&worker->board, a->thread_index, g),
-            .pace = board_pace(&worker->board, a->rep, a->thread_index, output),
+            .cost_s = board_cost(&worker->board, a->rep, a->thread_index, g),
+            .expected_s = expected_s,
             .topology = topology,
             .page = page,
             .best_flops = &worker->assignment.best_flops,
@@ -121,10 +123,7 @@ static void walk(struct worker *worker, const struct topology *topology)
         page->group = g;
         page->impl = -1;
         page->step++;
-        const struct share share = budget_share(&worker->board, a->rep, a->thread_index, g, a->deadline);
-        budget_guess(&worker->board, a->rep, a->thread_index, output);
-        group.time_s = share.time_s;
-        group.at_most_s = share.at_most_s;
+        budget_share(&worker->board, a->thread_index, &group, a->deadline);
         group_run(&group);
     }
 }
