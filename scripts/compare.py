@@ -17,7 +17,7 @@ from scipy import stats
 
 import tripass_data as data
 
-KEY = ["place", "threads", "isa", "cache", "problem", "pass", "impl"]
+KEY = ["place", *data.GROUP[1:], "impl"]  # as data.GROUP has it, but the two runs are two studies
 
 
 def times_of(directory):
@@ -60,10 +60,11 @@ def print_rows(title, rows):
     if rows.empty:
         return
     print(f"\n{title}: {len(rows)}")
-    for (place, threads, _, _, problem, output, impl), row in rows.sort_values("ratio", ascending=False).iterrows():
+    for key, row in rows.sort_values("ratio", ascending=False).iterrows():
+        place, *setting, problem, output, impl = key
         bracket = "no interval" if np.isnan(row["lo"]) else f"[{row['lo']:.3f} {row['hi']:.3f}] p {row['p']:.1e}"
         print(f"  {row['ratio']:.3f} {bracket}  {1e3 * row['t_median_s_old']:.4g} -> {1e3 * row['t_median_s_new']:.4g} ms"
-              f"  {output} {impl} {problem} {threads:.0f} threads {place}")
+              f"  {output} {impl} {problem} {data.setting_title(*setting)} {place}")
 
 
 def main():

@@ -63,7 +63,3 @@ def sweeps(rows, axis, tied):
 def sweep_title(first, axis):
     fixed = "batch {mb:.0f}" if axis == "ic" else "channels {ic:.0f} to {oc:.0f}"
     return ("{kh:.0f}x{kw:.0f} kernel, stride {sh:.0f}, {ih:.0f}x{iw:.0f} image, " + fixed).format(**first)
-
-
-def setting_title(threads, isa, cache):
-    return f"{threads:.0f} thread{'s' if threads > 1 else ''}, {isa}, {cache} caches"

@@ -116,10 +116,10 @@ def relative(rows, width):
 def figures(points, summary):
     """(file name, function from width to figure, caption) of everything that these points can show."""
     for setting, rows in summary.groupby(data.SETTING, sort=False):
-        study, threads, isa, cache = setting
+        study, threads, isa, cache, bias, act = setting
         bad = points[(points[data.SETTING] == setting).all(axis=1) & (points["status"] != "OK")]
-        where = drawing.setting_title(threads, isa, cache)
-        name = f"{Path(study).name}-t{threads:.0f}-{isa}-{cache}"
+        where = data.setting_title(*setting[1:])
+        name = "-".join([Path(study).name, f"t{threads:.0f}", isa, cache, *data.beside(bias, act)])
         for axis, tied, label in drawing.SWEEPS:
             for number, (first, group) in enumerate(drawing.sweeps(rows, axis, tied)):
                 lost = bad[bad["problem"].isin(group["problem"])]

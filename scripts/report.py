@@ -88,7 +88,7 @@ def verdicts(study):
         compared = compared.assign(outcome=[report_tables.outcome(row, study.floor(row)) for _, row in compared.iterrows()])
         for setting, rows in sorted(compared.groupby(data.SETTING[1:], sort=False), key=lambda item: -item[0][0]):
             layers = rows[rows["pass"] != "step"]
-            yield {"title": drawing.setting_title(*setting), "against": against, "rows": rows,
+            yield {"title": data.setting_title(*setting), "against": against, "rows": rows,
                    "headline": headline(layers["outcome"].value_counts(), against),
                    "networks": list(network_tiles(study, rows)), "table": report_tables.verdict(layers, sizes, against),
                    "figure": report_figures.verdict(study, layers, against)}
@@ -178,7 +178,7 @@ def networks(study, found):
     """Totals and layers of each named study."""
     named = study.summary[study.summary["name"] != ""]
     for (*setting, mb), rows in named.groupby(data.SETTING + ["mb"], sort=False):
-        title = f"{study.label(setting[0])}, batch {mb:.0f}; {drawing.setting_title(*setting[1:])}"
+        title = f"{study.label(setting[0])}, batch {mb:.0f}; {data.setting_title(*setting[1:])}"
         yield report_tables.totals(study, rows, f"{title}: the whole network")
         for verdict in found:
             compared = verdict["rows"]

@@ -88,7 +88,7 @@ def throughput(study, rows):
                         "guides": ceiling_guides(sizes[0], sizes[-1], top)})
                 yield figure(
                     "throughput", f"Throughput over {label}",
-                    f"{drawing.sweep_title(first, size)}; {drawing.setting_title(*setting[1:])}. Medians, "
+                    f"{drawing.sweep_title(first, size)}; {data.setting_title(*setting[1:])}. Medians, "
                     "bars: 95 % intervals. Effective: nominal operations by time, so Winograd may pass the ceiling.",
                     panels, axis(label, log=True, ticks=sizes, min=sizes[0] / 1.1, max=sizes[-1] * 1.1),
                     axis("effective GFLOP/s", min=0, max=headroom(swept)), study.rows_of(swept))
@@ -145,8 +145,8 @@ def compulsory_bytes(rows):
 
 
 def roofline(study, rows):
-    for (threads, isa, cache), group in rows.groupby(data.SETTING[1:], sort=False):
-        top, bandwidths = data.ceiling(group), study.roofs(group["study"].iloc[0], threads, isa)
+    for setting, group in rows.groupby(data.SETTING[1:], sort=False):
+        top, bandwidths = data.ceiling(group), study.roofs(group["study"].iloc[0], *setting[:2])
         # Below a hundredth of the ceiling are only the definition and the explicit matrices, far from any roof.
         group = group.assign(intensity=1e9 * group["work"] / compulsory_bytes(group))
         group = group[group["gflops"] >= LOWEST_ROOF * top]
@@ -167,7 +167,7 @@ def roofline(study, rows):
             for output in drawing.passes_of(group)]
         yield figure(
             "roofline", "Roofline",
-            f"{drawing.setting_title(threads, isa, cache)}. Intensity: nominal operations by compulsory bytes (each "
+            f"{data.setting_title(*setting)}. Intensity: nominal operations by compulsory bytes (each "
             "tensor once), so the true traffic may be higher. The roofs are measured. Points below a hundredth of the "
             "ceiling are left out.",
             panels, axis("FLOP per compulsory byte", log=True, ticks=ticks, names=[plain(t) for t in ticks],
@@ -194,7 +194,7 @@ def accuracy(study, rows):
             errors = powers(10, used["err_reference"])
             yield figure(
                 "accuracy", "Accuracy against speed",
-                f"{study.label(setting[0])}: {drawing.setting_title(*setting[1:])}. Up is less exact, right is faster: "
+                f"{study.label(setting[0])}: {data.setting_title(*setting[1:])}. Up is less exact, right is faster: "
                 f"largest |error| / Σ|a·b| against the definition in double, and throughput; medians over the "
                 f"{problems} layer{'s' if problems > 1 else ''} that most implementations can do.",
                 panels, axis("effective GFLOP/s", min=0),
@@ -215,7 +215,7 @@ def accuracy_point(row):
 
 def scaling(study, rows):
     """Speedup of the total time of all layers that an implementation did at every thread count."""
-    for key, group in rows.groupby(["study", "isa", "cache"], sort=False):
+    for (name, *setting), group in rows.groupby(data.ANY_THREADS, sort=False):
         counts = sorted(group["threads"].unique())
         if len(counts) < 2:
             continue
@@ -237,7 +237,7 @@ def scaling(study, rows):
                     for impl in drawing.listing_order(total.index)]})
         yield figure(
             "scaling", "Scaling over threads",
-            f"{study.label(key[0])}, {key[1]}, {key[2]} caches. Speedup over {counts[0]:.0f} "
+            f"{study.label(name)}, {data.setting_title(None, *setting)}. Speedup over {counts[0]:.0f} "
             f"thread{'s' if counts[0] > 1 else ''}, of the total time of the layers; the absolute time shows on hovering.",
             panels, axis("threads", ticks=counts, min=counts[0] - 0.2, max=counts[-1] + 0.2),
             axis("speedup", min=0, max=1.15 * counts[-1] / counts[0], ticks=list(range(int(counts[-1] / counts[0]) + 1))),

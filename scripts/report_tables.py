@@ -97,8 +97,7 @@ def crossovers(study, won):
     unnamed = won[won["name"] == ""]
     fixed = [size for size in data.SIZES if size not in ("mb", "ic", "oc")]
     shape = (unnamed["oc"] / unnamed["ic"]).rename("shape")
-    for (threads, isa, cache, output, *_), group in unnamed.groupby(data.SETTING[1:] + ["pass"] + fixed + [shape],
-                                                                    sort=False):
+    for _, group in unnamed.groupby(data.SETTING[1:] + ["pass"] + fixed + [shape], sort=False):
         group = group.drop_duplicates("problem")
         channels, batches = (sorted(group[size].unique()) for size in ("ic", "mb"))
         if len(channels) < 2 or len(batches) < 2:
@@ -107,9 +106,9 @@ def crossovers(study, won):
         body = [[cell(f"batch {mb:.0f}", mb)] + [cells.get((mb, ic), cell("", -1, "none")) for ic in channels]
                 for mb in batches]
         first = group.iloc[0]
-        yield table(f"{drawing.TITLES[output].capitalize()}",
+        yield table(f"{drawing.TITLES[first['pass']].capitalize()}",
                     f"{first['kh']:.0f}×{first['kw']:.0f} kernel, stride {first['sh']:.0f}, {first['ih']:.0f}×"
-                    f"{first['iw']:.0f} image; {drawing.setting_title(threads, isa, cache)}",
+                    f"{first['iw']:.0f} image; {data.setting_title(*first[data.SETTING[1:]])}",
                     [""] + [f"{ic:.0f}" for ic in channels], body, study.rows_of(group.drop(columns="impl")))
 
 

@@ -13,11 +13,13 @@ from scipy import stats
 
 PASSES = ["fwd", "bwd", "upd"]
 SIZES = ["g", "mb", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", "ph", "pw", "dh", "dw"]
-SETTING = ["study", "threads", "isa", "cache"]  # numbers are compared only within one setting
+SETTING = ["study", "threads", "isa", "cache", "bias", "act"]  # numbers are compared only within one setting
+ANY_THREADS = [column for column in SETTING if column != "threads"]
 GROUP = SETTING + ["problem", "pass"]  # what was measured interleaved
 NUMBERS = SIZES + ["mult", "threads", "rep", "n", "t_min_s", "t_median_s", "t_lo_s", "t_hi_s", "gflops", "pct_peak",
                    "err_reference"]
 TEXTS = ["impl", "family", "pass", "problem", "name", "isa", "cache", "status", "reason"]
+PLAIN_LAYER = {"bias": "0", "act": "identity"}  # the convolution alone: all that there was before these columns
 POINT = ["impl", "pass", "problem", "threads", "rep"]  # of one study
 BASELINE = ["onednn", "onednn-plain"]
 CONTROL = ":aa"  # tripass run --aa measures NAME a second time, as NAME:aa
@@ -67,7 +69,7 @@ def read_points(directories):
             raise DataError(f"{directory}: no points.csv here or below; try the directory given to tripass run -o")
         for file in files:
             table = _read_csv(file, NUMBERS, TEXTS)
-            tables.append(table.assign(study=str(file.parent)))
+            tables.append(pd.DataFrame(PLAIN_LAYER | dict(table), index=table.index).assign(study=str(file.parent)))
     points = pd.concat(tables, ignore_index=True)
     if points.empty:
         raise DataError(f"{files[0]}: holds no points")
@@ -118,7 +120,7 @@ def replicates(summary):
             samples = _read_csv(path, ["threads", "rep", "round", "t_s"], ["impl", "pass", "problem"])
             samples = dict(list(samples.groupby(["threads", "problem", "pass"])))
         for group, points in rows.groupby(GROUP, sort=False):
-            _, threads, _, _, problem, output = group
+            threads, problem, output = (group[GROUP.index(column)] for column in ("threads", "problem", "pass"))
             times = points.set_index("impl")["t_median_s"].to_frame().T
             if (threads, problem, output) in samples:
                 times = _process_times(samples[threads, problem, output])[list(times.columns)]
@@ -188,13 +190,25 @@ def floor_text(controls, setting):
 def scaling(summary):
     """The fastest implementation of each problem, pass and thread count, where a study has several thread counts:
     `speedup` over the time at the smallest count (whoever is fastest there), and `efficiency`, speedup per thread."""
-    one = [column for column in GROUP if column != "threads"]
+    one = ANY_THREADS + ["problem", "pass"]
     best = summary.loc[summary.groupby(GROUP)["t_median_s"].idxmin()].sort_values(one + ["threads"])
     groups = best.groupby(one)
     best = best.assign(speedup=groups["t_median_s"].transform("first") / best["t_median_s"],
                        more_threads=best["threads"] / groups["threads"].transform("first"))
     best["efficiency"] = best["speedup"] / best["more_threads"]
     return best[groups["threads"].transform("nunique") > 1]
+
+
+def beside(bias, act):
+    """What a layer has beside its convolution."""
+    return ["bias"] * (bias != PLAIN_LAYER["bias"]) + [act] * (act != PLAIN_LAYER["act"])
+
+
+def setting_title(threads, isa, cache, bias, act):
+    """A setting without its study in a few words; no threads: without their count."""
+    counted = [f"{threads:.0f} thread{'s' if threads > 1 else ''}"] if threads else []
+    layer = ["with " + " and ".join(beside(bias, act))] if beside(bias, act) else []
+    return ", ".join(counted + [isa, f"{cache} caches"] + layer)
 
 
 def size_label(row):

@@ -31,7 +31,8 @@ def print_scaling(rows):
         cell=[f"{row.gflops:6.0f} {row.speedup:5.2f} {100 * row.efficiency:4.0f} %" for row in rows.itertuples()])
     table = rows.pivot_table(index="layer", columns="threads", values="cell", aggfunc="first", sort=False).fillna("-")
     width = max(map(len, table.index))
-    print(f"\n{rows['study'].iloc[0]}: fastest of each thread count: GFLOP/s, speedup over the fewest threads, efficiency")
+    study, *setting = rows[data.ANY_THREADS].iloc[0]
+    print(f"\n{study}: {data.setting_title(None, *setting)}: fastest of each thread count: GFLOP/s, speedup over the fewest threads, efficiency")
     print(" " * width + "".join(f"  {threads:>11.0f} threads" for threads in table))
     for layer, cells in table.iterrows():
         print(f"{layer:<{width}}" + "".join(f"  {cell:>19}" for cell in cells))
@@ -44,19 +45,18 @@ def main():
     summary, controls = data.summarize(points), data.controls(points)
     tables, floors = data.replicates(summary), data.noise_floor(controls)
     for setting, rows in summary.groupby(data.SETTING, sort=False):
-        study, threads, isa, cache = setting
         passes = [p for p in data.PASSES if p in set(rows["pass"])]
         labels = {row.problem: f"{row.name_ or data.size_label(row)} mb{row.mb:.0f}"
                   for row in rows.rename(columns={"name": "name_"}).itertuples()}
         width = max(map(len, labels.values()))
-        print(f"\n{study}: {threads:.0f} threads, {isa}, {cache} caches, ceiling {data.ceiling(rows):.0f} GFLOP/s")
+        print(f"\n{setting[0]}: {data.setting_title(*setting[1:])}, ceiling {data.ceiling(rows):.0f} GFLOP/s")
         print(" " * width + "".join(f"  {p + ': fastest':<15} GFLOP/s oneDNN" for p in passes))
         for problem, points in rows.groupby("problem", sort=False):
             cells = [verdict(points[points["pass"] == p], tables[*setting, problem, p], floors.get(setting, 1))
                      if (points["pass"] == p).any() else " " * 29 for p in passes]
             print(f"{labels[problem]:<{width}}  {'  '.join(cells)}")
         print(data.floor_text(controls, setting))
-    for _, rows in data.scaling(summary).groupby(["study", "isa", "cache"], sort=False):
+    for _, rows in data.scaling(summary).groupby(data.ANY_THREADS, sort=False):
         print_scaling(rows)
     print("\nGFLOP/s are effective (nominal operations / time). oneDNN: times faster than the best of onednn and"
           "\nonednn-plain; ~ nothing is won: the 95 % interval over the processes holds 1, or it is below the noise floor;"

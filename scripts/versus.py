@@ -123,11 +123,11 @@ def main():
         pd.concat([rows for _, _, rows in everything])[COLUMNS].to_csv(sys.stdout, index=False, float_format="%.9g")
         return
     for (*setting, mb, against), layers, rows in everything:
-        study, threads, isa, cache = setting = tuple(setting)
+        setting = tuple(setting)
         floor = floors.get(setting, 1)
         slower = sum(data.is_win(1 / row.ratio, 1 / row.hi, floor) for row in layers.itertuples())
         faster = sum(data.is_win(row.ratio, row.lo, floor) for row in layers.itertuples())
-        print(f"{study}: mb {mb:.0f}, {threads:.0f} threads, {isa}, {cache} caches: times faster than {against}\n")
+        print(f"{setting[0]}: mb {mb:.0f}, {data.setting_title(*setting[1:])}: times faster than {against}\n")
         print_table(as_table(rows), options.format == "markdown")
         print(f"\nOf {layers['ratio'].notna().sum()}, faster than {against} beyond interval and noise floor: {faster};"
               f" slower: {slower}.\n{data.floor_text(controls, setting)}\n")

@@ -168,6 +168,21 @@ class Page(test_scripts.Case):
         self.assertEqual(self.titles(), ["Roofline"])
         self.assertIn("there is no verdict", self.browser.find_element(By.ID, "verdict").text)
 
+    def test_layers_of_different_settings_share_no_figure(self):
+        whole = self.study
+        for act in ("identity", "relu"):
+            self.study = whole / act
+            self.study.mkdir()
+            self.write([point(impl, seconds, ic=ic, oc=ic, mb=mb, bias="0", act=act) for ic in (16, 32) for mb in (1, 2)
+                        for impl, seconds in (("direct", 1), ("onednn", 2))])
+        self.study = whole
+        self.open()
+        self.assertEqual(self.titles().count("Roofline"), 2)
+        verdicts = [title.text for title in self.browser.find_elements(By.CSS_SELECTOR, "#verdict article > h3")]
+        self.assertEqual(verdicts, ["2 threads, avx2, warm caches, against oneDNN",
+                                    "2 threads, avx2, warm caches, with relu, against oneDNN"])
+        self.assertEqual(len(self.browser.find_elements(By.CSS_SELECTOR, "#crossover table")), 2)
+
     def test_a_name_is_text(self):
         self.write([point("direct", 1, name=HOSTILE), point("onednn", 2, name=HOSTILE)])
         self.open()

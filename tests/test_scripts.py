@@ -40,7 +40,7 @@ def point(impl, seconds, **changes):
         ow=28, kh=3, kw=3, dh=0, dw=0) | changes
     row["pass"] = changes.get("output", "fwd")
     row.setdefault("problem", "mb{mb}ic{ic}ih{ih}oc{oc}".format(**row))
-    return {column: row[column] for column in COLUMNS}
+    return {column: row[column] for column in COLUMNS + [column for column in data.PLAIN_LAYER if column in row]}
 
 
 def failed(impl, status, **changes):
@@ -377,6 +377,39 @@ class Steps(Case):
         summary = self.summary()
         compared = versus.with_steps(versus.compare(summary, data.replicates(summary), "oneDNN"))
         self.assertEqual(list(compared.loc[compared["pass"] == "step", "t_ours_s"]), [2])  # a is the first layer
+
+
+class Layers(Case):
+    """A convolution alone and the layer around it are two things, however alike their problems."""
+
+    def test_they_are_two_rows(self):
+        for layers in (("0", "identity"), ("1", "identity")), (("0", "identity"), ("0", "relu")), (("1", "tanh"), ("1", "relu")):
+            self.write([point("direct", seconds, bias=bias, act=act) for seconds, (bias, act) in zip((1, 2), layers)])
+            self.assertEqual(list(self.summary()["t_median_s"]), [1, 2])
+
+    def test_a_file_without_the_columns_holds_convolutions_alone(self):
+        self.write([point("direct", 1)])
+        self.assertEqual(list(self.summary()[["bias", "act"]].iloc[0]), ["0", "identity"])
+
+    def test_nobody_wins_against_another_layer(self):
+        self.write([point("direct", 1, bias="1", act="relu"), point("onednn", 2, bias="0", act="identity")])
+        self.assertIn("nothing to compare", self.command("versus.py", self.study).stderr)
+        self.assertRegex(self.command("verdict.py", self.study).stdout, r"avx2, warm caches, with bias and relu, ceiling")
+
+    def test_runs_of_different_layers_are_not_compared(self):
+        for name, bias in (("old", "0"), ("new", "1")):
+            self.study = self.study.parent / name
+            self.study.mkdir()
+            self.write(processes(point("direct", 1, bias=bias, act="identity")))
+        result = self.command("compare.py", self.study.parent / "old", self.study)
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("no point is in both", result.stderr)
+
+    def test_figures_of_different_layers_are_two(self):
+        self.write([point("direct", 1, ic=ic, oc=ic, bias=bias, act="relu") for ic in (16, 32, 64) for bias in "01"])
+        points = data.read_points([self.study])
+        names = [name for name, _, _ in plot.figures(points, data.summarize(points))]
+        self.assertEqual(names, ["study-t2-avx2-warm-relu-channels", "study-t2-avx2-warm-bias-relu-channels"])
 
 
 class Comparison(Case):
