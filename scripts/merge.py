@@ -85,7 +85,8 @@ def merge(out, directories, anyway):
     out.mkdir(parents=True, exist_ok=True)
     if any((out / name).exists() for name in FILES):
         raise data.DataError(f"{out}: holds results already; try another directory")
-    for name in FILES:
+    with_phases = all((directory / "phases.csv").exists() for directory in directories)
+    for name in FILES + ["phases.csv"] * with_phases:
         merge_file(out, directories, name)
     machine = parts[directories[0]] | {"completed": all(part["completed"] for part in parts.values()), "parts": [
         {"host": part["system"]["host"], "command_line": part["study"]["command_line"], "start": part["start"],

@@ -37,6 +37,7 @@ class Study:
         self.points["flags"] = self.points.get("flags", pd.Series(dtype=str)).reindex(self.points.index).fillna("")
         flags = self.points.groupby(data.GROUP + ["impl"])["flags"].agg(
             lambda all_flags: " ".join(sorted(set(" ".join(all_flags).split()))))
+        self.phases = data.read_phases(self.points)
         self.summary = data.summarize(self.points).join(flags, on=data.GROUP + ["impl"])
         self.tables = data.replicates(self.summary)
         self.controls = data.controls(self.points)
@@ -172,6 +173,7 @@ def sections(study):
     yield "Roofline", "", list(report_figures.roofline(study, rows)), []
     yield "Accuracy", "", list(report_figures.accuracy(study, rows)), []
     yield "Scaling", "", list(report_figures.scaling(study, rows)), []
+    yield "Phases", "Where the time of a run goes.", list(report_figures.phases(study, study.phases)), []
 
 
 def networks(study, found):
@@ -188,13 +190,13 @@ def networks(study, found):
                                               verdict["against"])
 
 
-def raw_rows(study):
-    """points.csv as it is, all studies in one table: (head, lines)."""
-    tables = [pd.read_csv(Path(name) / "points.csv", dtype=str, keep_default_na=False).assign(study=study.label(name))
-              for name in study.points["study"].unique()]
+def raw_rows(study, file, names):
+    """A file of some studies as it is, all in one table."""
+    tables = [pd.read_csv(Path(name) / file, dtype=str, keep_default_na=False).assign(study=study.label(name))
+              for name in names]
     table = pd.concat(tables, ignore_index=True).fillna("")
     head, *lines = table.to_csv(index=False, lineterminator="\x1e").split("\x1e")[:-1]
-    return head, lines
+    return {"head": head, "lines": lines}
 
 
 def looks(impls):
@@ -214,12 +216,15 @@ def page(study):
     tables = list(networks(study, found))
     if tables:
         shown.append(("Networks", "", [], tables))
+    tables_of = {"points.csv": study.points, "phases.csv": study.phases}
     figures = [verdict["figure"] for verdict in found] + [figure for section in shown for figure in section[2]]
     everything = tables + [table for section in shown for table in section[3]]
     for number, item in enumerate(figures + everything):
         item["id"] = f"{item.get('kind', 'table')}-{number}"
-        item["commands"] = commands(study, item.get("rows") if "kind" in item else item["source"])
-    head, lines = raw_rows(study)
+        item.setdefault("file", "points.csv")
+        behind = tables_of[item["file"]].iloc[item["rows"] if "kind" in item else item["source"]]
+        item["commands"] = commands(study, behind["study"].unique())
+    files = {file: raw_rows(study, file, table["study"].unique()) for file, table in tables_of.items() if len(table)}
     impls = drawing.listing_order(study.summary["impl"].unique())
     machine = next((machine for machine in study.machines.values() if machine), {})
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(PAGE), autoescape=True, trim_blocks=True,
@@ -232,13 +237,12 @@ def page(study):
                   for name, record in study.machines.items()},
         every=report_tables.every_point(study), impls=impls, looks=looks(impls), colors=drawing.COLORS,
         chart_js=embedded(CHART_JS), script=embedded(PAGE / "report.js"), css=embedded(PAGE / "report.css"),
-        data={"figures": figures, "looks": looks(impls), "head": head, "lines": lines,
+        data={"figures": figures, "looks": looks(impls), "files": files,
               "tables": {table["id"]: table["source"] for table in everything}})
 
 
-def commands(study, rows):
-    """The command lines that measured these rows."""
-    names = study.points["study"].iloc[rows].unique()
+def commands(study, names):
+    """The command lines that measured these studies."""
     lines = [study.machines[name].get("study", {}).get("command_line") for name in names]
     return [shlex.join(line) for line in lines if line]
 

@@ -11,12 +11,15 @@ import drawing
 import tripass_data as data
 
 LOWEST_ROOF = 0.01
+LONGEST_BAR = 8  # times the fastest run: what takes longer would leave the others no room
+PHASES = {"input": "sky", "weights": "orange", "run": "black", "multiply": "blue", "output": "green", "reduce": "purple",
+          "bias-act": "red", "rest": "gray"}  # colors, in the order in which a run has them
 
 
-def figure(kind, title, caption, panels, x, y, rows):
-    """rows: the rows of points.csv behind it, by number."""
+def figure(kind, title, caption, panels, x, y, rows, **how):
+    """rows: the rows of points.csv (or how's `file`) behind it, by number."""
     return {"kind": kind, "title": title, "caption": caption, "panels": panels, "x": x, "y": y,
-            "rows": sorted(set(rows))}
+            "rows": sorted(set(rows)), "file": "points.csv", "keys": {}} | how
 
 
 def axis(label, **how):
@@ -242,3 +245,42 @@ def scaling(study, rows):
             panels, axis("threads", ticks=counts, min=counts[0] - 0.2, max=counts[-1] + 0.2),
             axis("speedup", min=0, max=1.15 * counts[-1] / counts[0], ticks=list(range(int(counts[-1] / counts[0]) + 1))),
             study.rows_of(group))
+
+
+def phases(study, rows):
+    """Where the time of a run goes: a figure a problem, a panel a pass, a bar an implementation."""
+    controls = rows["impl"].astype(str).str.endswith(data.CONTROL)
+    rows = rows.assign(row=rows.index)[rows["pct_run"].notna() & ~controls]  # not the steps around the run
+    for (*setting, _), group in rows.groupby(data.SETTING + ["problem"], sort=False):
+        panels, slow, shown = [], set(), []
+        for output in drawing.passes_of(group):
+            panel = group[group["pass"] == output]
+            times = panel.groupby(["impl", "phase"])[["t_s", "pct_run", "flop", "bytes"]].mean().reset_index()
+            totals = times.groupby("impl")["t_s"].sum()
+            slow |= set(totals.index[totals > LONGEST_BAR * totals.min()])
+            times = times[times["impl"].map(totals) <= LONGEST_BAR * totals.min()]
+            shown.append(times)
+            panels.append({"title": drawing.TITLES[output], "impls": drawing.listing_order(times["impl"].unique()),
+                           "series": [{"color": PHASES[phase], "points": [phase_bar(row) for row in parts.itertuples()]}
+                                      for phase, parts in in_order(times)]})
+        first = group.iloc[0]
+        left_out = f" Not shown, because they take more than {LONGEST_BAR} times the fastest: {', '.join(sorted(slow))}."
+        yield figure(
+            "phases", f"{first['name']} {data.size_label(first)}, batch {first['mb']:.0f}".strip(),
+            f"{study.label(setting[0])}: {data.setting_title(*setting[1:])}. Means over team, calls and processes, measured "
+            f"in calls of their own after the samples, so the sums differ a little from the medians. “run”: who does not "
+            f"tell its phases apart.{left_out if slow else ''}",
+            panels, axis("ms", min=0), axis(""), group["row"], file="phases.csv",
+            keys={phase: PHASES[phase] for phase, _ in in_order(pd.concat(shown))})
+
+
+def in_order(times):
+    """(phase, its rows), in the order of a run."""
+    return [(phase, times[times["phase"] == phase]) for phase in PHASES if (times["phase"] == phase).any()]
+
+
+def phase_bar(row):
+    rates = [f"{1e-9 * work / row.t_s:.4g} {unit}" for work, unit in ((row.flop, "GFLOP/s"), (row.bytes, "GB/s"))
+             if not math.isnan(work)]
+    return {"x": 1e3 * row.t_s, "y": row.impl, "text": [f"{row.impl}: {row.phase}", f"{1e3 * row.t_s:.4g} ms, "
+                                                        f"{row.pct_run:.0f} % of the run", *rates]}

@@ -76,6 +76,20 @@ def read_points(directories):
     return points
 
 
+def read_phases(points):
+    """The rows of phases.csv (tripass run --phases) of those studies that have one, with what their points say of setting
+    and layer; no rows if none has."""
+    known = list(dict.fromkeys(POINT + SETTING + SIZES + ["name"]))
+    numbers = ["t_s", "pct_run", "flop", "bytes"]
+    tables = [pd.DataFrame(columns=known + numbers)]
+    for study, rows in points.groupby("study", sort=False):
+        path = Path(study) / "phases.csv"
+        if path.exists():
+            table = _read_csv(path, numbers + ["threads", "rep"], ["impl", "pass", "problem", "phase"])
+            tables.append(table.merge(rows.drop_duplicates(POINT)[known], on=POINT, how="left"))
+    return pd.concat(tables[1:] or tables, ignore_index=True)
+
+
 def summarize(points):
     """One row a measured (setting, problem, pass, impl), A/A controls left out: its OK repetitions together. The time
     is the median of the repetitions' medians; the interval reaches from the lowest end of theirs to the highest."""

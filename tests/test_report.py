@@ -15,7 +15,7 @@ try:
     from selenium.webdriver.common.by import By
 
     import test_scripts
-    from test_scripts import failed, point
+    from test_scripts import failed, point, write_csv
 except ImportError as error:
     print(f"skipped: {error}")
     sys.exit(77)
@@ -77,6 +77,13 @@ class Page(test_scripts.Case):
         rows.append(failed("im2col", "FAIL", reason="wrong by 1"))
         self.write([row | {"flags": "steal drift" if row["rep"] == 2 else "", "attempt": 0} for row in rows],
                    noise=lambda index: 1 + index % 3)
+        parts = {"import": (9, ""), "input": (1, 25), "multiply": (3, 75)}
+        write_csv(self.study / "phases.csv", [
+            {key: row[key] for key in ("impl", "pass", "problem", "threads", "rep")}
+            | {"phase": phase, "t_s": seconds * (20 if row["impl"] == "onednn-plain" else 1), "pct_run": pct, "flop": "",
+               "bytes": 8e9}
+            for row in rows if row["name"] == "second" and row["threads"] == 2 and row["impl"] != "im2col"
+            for phase, (seconds, pct) in parts.items()])
         ceilings = [{"threads": threads, "fma_gflops": {"avx2": 2 * threads}, "load_gbps": 1.0} for threads in (1, 2)]
         (self.study / "machine.json").write_text(json.dumps({
             "cpu": {"model": HOSTILE}, "study": {"command_line": ["tripass", "run", HOSTILE]}, "ceilings": ceilings}))
@@ -88,10 +95,10 @@ class Page(test_scripts.Case):
         self.assertEqual(self.browser.get_log("browser"), [])
         self.assertIsNone(self.script("window.broken"))
         kinds = {figure["kind"] for figure in self.script("report.figures")}
-        self.assertEqual(kinds, {"verdict", "throughput", "roofline", "accuracy", "scaling"})
+        self.assertEqual(kinds, {"verdict", "throughput", "roofline", "accuracy", "scaling", "phases"})
         headings = [heading.text for heading in self.browser.find_elements(By.TAG_NAME, "h2")]
         self.assertEqual(headings, ["Verdict", "Machine", "Data quality", "Throughput", "Crossover", "Roofline", "Accuracy",
-                                    "Scaling", "Networks", "Every point"])
+                                    "Scaling", "Phases", "Networks", "Every point"])
         self.assertIn("0.0 %\nnoise floor\n66 A/A pairs, of which 0", self.browser.find_element(By.ID, "quality").text)
         self.assertRegex(self.browser.find_element(By.ID, "quality").text, r"396\nnoisy rows\n(steal 396|drift 396)")
         panels = self.script("report.figures.flatMap(figure => figure.panels).length")
@@ -109,6 +116,25 @@ class Page(test_scripts.Case):
             return [...chart.tooltip.title, ...chart.tooltip.body.flatMap(part => part.lines)].join(" ");
         })()""")
         self.assertRegex(told, r"onednn.*GFLOP/s.*ms.*n = 33")
+
+    def test_phases_add_up_to_bars(self):
+        self.full_study()
+        self.open()
+        chart = "charts.find(one => one.canvas.closest('figure').id.startsWith('phases'))"
+        self.assertEqual(self.script(f"{chart}.options.scales.y.labels"), ["onednn", "direct", "winograd-f4", "reference"])
+        self.assertEqual(self.script(f"{chart}.data.datasets.map(part => part.data.map(point => point.x))"),
+                         [[1e3] * 4, [3e3] * 4])
+        ends = self.script(f"{chart}.getDatasetMeta(1).data.map(bar => {chart}.scales.x.getValueForPixel(bar.x))")
+        for end in ends:
+            self.assertAlmostEqual(end, 4e3, delta=1)  # stacked
+        figure = self.browser.find_element(By.CSS_SELECTOR, "figure[id^=phases]")
+        self.assertIn("more than 8 times the fastest: onednn-plain.", figure.text)
+        self.assertIn("90 rows of phases.csv", figure.text)
+        rows = list(csv.DictReader(self.script("rows_behind(arguments[0])", figure.get_attribute("id")).splitlines()))
+        self.assertEqual({row["phase"] for row in rows}, {"input", "multiply"})
+        self.assertEqual(len(rows), 5 * 3 * 3 * 2)  # implementations, passes, processes, phases
+        self.script("document.querySelector('#legend button[data-impl=direct]').click()")
+        self.assertNotIn("direct", self.script(f"{chart}.options.scales.y.labels"))
 
     def test_tables_sort_both_ways(self):
         self.full_study()

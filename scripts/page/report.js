@@ -105,25 +105,48 @@ function guide_of(guide) {
   };
 }
 
-function draw(canvas, panel, figure) {
-  return new Chart(canvas, {
+function options_of(x, y) {
+  return {
+    animation: false, maintainAspectRatio: false, devicePixelRatio: Math.max(2, window.devicePixelRatio),
+    interaction: { mode: "nearest", intersect: true },
+    layout: { padding: { right: 8, top: 8 } },
+    scales: { x, y },
+    plugins: {
+      legend: { display: false },
+      tooltip: {
+        filter: item => item.dataset.label !== "", displayColors: false,
+        callbacks: { title: items => items.length ? items[0].raw.text[0] : "", label: item => item.raw.text.slice(1) },
+      },
+    },
+  };
+}
+
+function points_of(panel, figure) {
+  return {
     type: "scatter",
     data: { datasets: panel.series.map(dataset_of).concat(panel.guides.map(guide_of)) },
     plugins: [extras],
-    options: {
-      animation: false, maintainAspectRatio: false, devicePixelRatio: Math.max(2, window.devicePixelRatio),
-      interaction: { mode: "nearest", intersect: true },
-      layout: { padding: { right: 8, top: 8 } },
-      scales: { x: scale(figure.x), y: scale(figure.y) },
-      plugins: {
-        legend: { display: false },
-        tooltip: {
-          filter: item => item.dataset.label !== "", displayColors: false,
-          callbacks: { title: items => items.length ? items[0].raw.text[0] : "", label: item => item.raw.text.slice(1) },
-        },
-      },
-    },
-  });
+    options: options_of(scale(figure.x), scale(figure.y)),
+  };
+}
+
+/* A bar an implementation, its parts stacked. */
+function bars_of(panel, figure) {
+  const impls = panel.impls.filter(impl => !hidden.has(impl));
+  return {
+    type: "bar",
+    data: { datasets: panel.series.map(part => ({
+      data: part.points.filter(point => impls.includes(point.y)), backgroundColor: color(part.color),
+      borderColor: color("paper"), borderWidth: { right: 1 }, borderSkipped: false, maxBarThickness: 24,
+    })) },
+    options: { indexAxis: "y", ...options_of({ ...scale(figure.x), stacked: true }, {
+      type: "category", labels: impls, stacked: true, grid: { display: false }, ticks: { color: color("soft"), autoSkip: false },
+    }) },
+  };
+}
+
+function draw(canvas, panel, figure) {
+  return new Chart(canvas, panel.impls ? bars_of(panel, figure) : points_of(panel, figure));
 }
 
 let charts = [];
@@ -141,13 +164,7 @@ for (const button of document.querySelectorAll("#legend button"))
     if (!hidden.delete(impl))
       hidden.add(impl);
     button.setAttribute("aria-pressed", !hidden.has(impl));
-    for (const chart of charts) {
-      chart.data.datasets.forEach((set, index) => {
-        if (set.label === impl)
-          chart.setDatasetVisibility(index, !hidden.has(impl));
-      });
-      chart.update();
-    }
+    draw_all();
   });
 
 function sort_by(head) {
@@ -166,8 +183,9 @@ for (const head of document.querySelectorAll("th"))
 
 function rows_behind(id) {
   const figure = report.figures.find(candidate => candidate.id === id);
-  const places = id === "" ? report.lines.keys() : figure ? figure.rows : report.tables[id];
-  return [report.head, ...[...places].map(place => report.lines[place]), ""].join("\n");
+  const { head, lines } = report.files[figure ? figure.file : "points.csv"];
+  const places = id === "" ? lines.keys() : figure ? figure.rows : report.tables[id];
+  return [head, ...[...places].map(place => lines[place]), ""].join("\n");
 }
 
 for (const link of document.querySelectorAll("a.rows"))
