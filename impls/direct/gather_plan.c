@@ -72,7 +72,9 @@ static bool make_phase(struct gather *g, struct gather_phase *f, const struct ax
     /* Depthwise, a row copied for each tap costs as much as the tap. */
     const bool gapless = !g->native.depthwise && y->out_step == 1 && x->out_step == 1 && x->n == g->out.w;
     const int taps = y->taps * x->taps;
-    const bool whole = g->lanes || taps == 0 || y->out_step > 1 || x->out_step > 1;
+    /* Strided outputs are every other line: where several taps share what they read, cutting the reduction costs up to 8 %.
+     * One tap shares nothing: without cuts its weights overflow level 1, and 1x1 stride 2 is a fifth slower. */
+    const bool whole = g->lanes || taps == 0 || (taps > 1 && (y->out_step > 1 || x->out_step > 1));
     const int most = whole ? g->in.blocks : DEPTH / (g->in.block * taps);
     const int chunks = most < 1 ? g->in.blocks : (g->in.blocks + most - 1) / most;
     struct activation part = g->in;
