@@ -16,7 +16,7 @@ SIZES = ["g", "mb", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", 
 SETTING = ["study", "threads", "isa", "cache", "bias", "act"]  # numbers are compared only within one setting
 ANY_THREADS = [column for column in SETTING if column != "threads"]
 GROUP = SETTING + ["problem", "pass"]  # what was measured interleaved
-NUMBERS = SIZES + ["mult", "threads", "rep", "n", "t_min_s", "t_median_s", "t_lo_s", "t_hi_s", "gflops", "pct_peak",
+NUMBERS = SIZES + ["mult", "threads", "rep", "n", "t_min_s", "t_median_s", "t_lo_s", "t_hi_s", "t_sgd_s", "gflops", "pct_peak",
                    "err_reference"]
 TEXTS = ["impl", "family", "pass", "problem", "name", "isa", "cache", "status", "reason"]
 PLAIN_LAYER = {"bias": "0", "act": "identity"}  # the convolution alone: all that there was before these columns
@@ -103,9 +103,10 @@ def _summarize(points):
         raise DataError("no point has status OK with a time; nothing to show")
     good = good.assign(work=good["gflops"] * good["t_median_s"])  # GFLOP of one run: turns a time into a rate
     how = {column: "first" for column in ["family", "name", "work"] + SIZES}
-    how |= {column: "median" for column in ["t_median_s", "pct_peak"]}
+    how |= {column: "median" for column in ["t_median_s", "t_sgd_s", "pct_peak"]}
     how |= {"n": "sum", "t_lo_s": "min", "t_hi_s": "max", "err_reference": "max"}
     summary = good.groupby(GROUP + ["impl"], sort=False).agg(how).reset_index()
+    summary["t_sgd_s"] = summary["t_sgd_s"].fillna(0)  # only the weight update has a step
     layers = points.drop_duplicates(GROUP + ["name"])  # a network may have one problem under several names
     summary = summary.merge(layers.groupby(GROUP)["mult"].sum().reset_index(), on=GROUP)
     leading = points[points["name"] != ""].groupby(SETTING + ["mb"])["problem"].first()  # a network's first layer

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Ours against oneDNN: for each layer and pass, how many times faster the best of the suite's own implementations is
 than the best of oneDNN's. Two tables: without and with onednn-winograd. Layers of networks have a training step too:
-forward + backward (not of the first layer) + weight update. Below the layers the geometric mean over the distinct ones,
+forward + backward (not of the first layer) + weight update with its SGD step, which the column of the weight update does
+not hold (t_sgd_s in points.csv). Below the layers the geometric mean over the distinct ones,
 and the ratio of total times, each layer counted as often as its network has it.
 
 In brackets the 95 % interval over the worker processes: each gives one ratio, in which the best are chosen again, so
@@ -22,7 +23,8 @@ COLUMNS = data.SETTING + ["mb", "against", "layer", "mult", "pass", "ours", "the
 
 
 def compare(summary, tables, against):
-    """One row a layer and pass; ratio is NaN where a side has no time. drawn_*: the two times in each process."""
+    """One row a layer and pass; ratio is NaN where a side has no time. drawn_*: the two times in each process; *_stepped_*:
+    with the SGD step, for who is fastest then."""
     rows = []
     for group, points in summary.groupby(data.GROUP, sort=False):
         layer = points.iloc[0]
@@ -33,21 +35,23 @@ def compare(summary, tables, against):
         if len(ours) and len(theirs):
             for side, rivals in (("ours", ours), ("theirs", theirs)):
                 best = rivals.loc[rivals["t_median_s"].idxmin()]
-                row |= {side: best["impl"], f"t_{side}_s": best["t_median_s"],
-                        f"drawn_{side}": tables[group][list(rivals["impl"])].min(axis=1)}
+                drawn, sgd = tables[group][list(rivals["impl"])], rivals.set_index("impl")["t_sgd_s"]
+                row |= {side: best["impl"], f"t_{side}_s": best["t_median_s"], f"drawn_{side}": drawn.min(axis=1),
+                        f"t_stepped_{side}_s": (rivals["t_median_s"] + rivals["t_sgd_s"]).min(),
+                        f"drawn_stepped_{side}": (drawn + sgd).min(axis=1)}
             row |= with_interval(row["drawn_theirs"] / row["drawn_ours"])
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def with_steps(compared):
-    """Below the passes of each layer of a network its training step: forward + backward + weight update, but no
-    backward of the first layer, whose input needs no gradient."""
+    """Below the passes of each layer of a network its training step: forward + backward + weight update with its
+    SGD step, but no backward of the first layer, whose input needs no gradient."""
     steps = []
     for _, rows in compared[compared["named"]].groupby(data.SETTING + ["problem"], sort=False):
         needed = rows[(rows["pass"] != "bwd") | ~rows["first"]]
         if set(needed["pass"]) | {"bwd"} == set(data.PASSES) and needed["ratio"].notna().all():
-            sums = {f"{what}_{side}{unit}": sum(needed[f"{what}_{side}{unit}"])
+            sums = {f"{what}_{side}{unit}": sum(needed[f"{what}_stepped_{side}{unit}"])
                     for what, unit in (("t", "_s"), ("drawn", "")) for side in ("ours", "theirs")}
             steps.append(dict(rows.iloc[0][data.SETTING + ["mb", "problem", "layer", "mult", "against", "named", "first"]],
                               **{"pass": "step"}, **sums, **with_interval(sums["drawn_theirs"] / sums["drawn_ours"])))

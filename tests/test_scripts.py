@@ -10,6 +10,7 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -21,6 +22,7 @@ try:
     import compare
     import drawing
     import plot
+    import report_tables
     import tripass_data as data
     import versus
 except ImportError as error:
@@ -35,7 +37,7 @@ def point(impl, seconds, **changes):
     """An OK row of a 3x3 layer with 1 GFLOP that took `seconds` (10 % more and less at the ends)."""
     row = dict.fromkeys(data.SIZES, 1) | dict(
         impl=impl, family=impl.split("-")[0], name="", isa="avx2", cache="warm", status="OK", mult=1, threads=2, rep=0,
-        n=ROUNDS, t_min_s=0.9 * seconds, t_median_s=seconds, t_lo_s=0.9 * seconds, t_hi_s=1.1 * seconds,
+        n=ROUNDS, t_min_s=0.9 * seconds, t_median_s=seconds, t_lo_s=0.9 * seconds, t_hi_s=1.1 * seconds, t_sgd_s="",
         gflops=1 / seconds, pct_peak=1 / seconds, err_reference=1e-7, reason="", mb=8, ic=16, oc=16, ih=28, iw=28, oh=28,
         ow=28, kh=3, kw=3, dh=0, dw=0) | changes
     row["pass"] = changes.get("output", "fwd")
@@ -359,16 +361,23 @@ class Figures(Case):
 class Steps(Case):
     def test_the_first_layer_needs_no_backward(self):
         passes = {"fwd": 1, "bwd": 10, "upd": 100}
-        self.write([point(impl, seconds * times, output=output, name=name, ic=ic, mult=mult)
+        sgd = {"direct": 0.5, "onednn": 1.5}
+        self.write([point(impl, seconds * times, output=output, name=name, ic=ic, mult=mult,
+                          t_sgd_s=sgd[impl] if output == "upd" else "")
                     for name, ic, mult in (("first", 3, 1), ("second", 8, 2)) for output, seconds in passes.items()
                     for impl, times in (("direct", 1), ("onednn", 3))])
         summary = self.summary()
-        compared = versus.with_steps(versus.compare(summary, data.replicates(summary), "oneDNN"))
+        tables = data.replicates(summary)
+        compared = versus.with_steps(versus.compare(summary, tables, "oneDNN"))
+        self.assertEqual(list(compared.loc[compared["pass"] == "upd", "t_ours_s"]), [100, 100])  # without the SGD step
         steps = compared[compared["pass"] == "step"]
-        self.assertEqual(list(steps["t_ours_s"]), [101, 111])
+        self.assertEqual(list(steps["t_ours_s"]), [101.5, 111.5])
         mean, total = versus.summaries(steps)
-        self.assertEqual((total["t_ours_s"], total["t_theirs_s"]), (101 + 2 * 111, 3 * (101 + 2 * 111)))
+        self.assertEqual((total["t_ours_s"], total["t_theirs_s"]), (101.5 + 2 * 111.5, 3 * (101.5 + 2 * 111.5)))
         self.assertAlmostEqual(mean["ratio"], 3)
+        times = report_tables.total_times(SimpleNamespace(tables=tables), summary[summary["impl"] == "direct"], summary)
+        self.assertEqual({output: list(time) for output, time in times.items()},
+                         {"fwd": [3], "bwd": [30], "upd": [300], "step": [101.5 + 2 * 111.5]})
         self.assertRegex(self.command("versus.py", self.study).stdout, r"layer +fwd +bwd +upd +step\n")
 
     def test_a_layer_without_all_its_passes_has_no_step(self):
