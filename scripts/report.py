@@ -90,16 +90,19 @@ def verdicts(study):
         for setting, rows in sorted(compared.groupby(data.SETTING[1:], sort=False), key=lambda item: -item[0][0]):
             layers = rows[rows["pass"] != "step"]
             yield {"title": data.setting_title(*setting), "against": against, "rows": rows,
-                   "headline": headline(layers["outcome"].value_counts(), against),
+                   "headline": headline(layers, against),
                    "networks": list(network_tiles(study, rows)), "table": report_tables.verdict(layers, sizes, against),
                    "figure": report_figures.verdict(study, layers, against)}
 
 
-def headline(counts, against):
+def headline(layers, against):
+    counts, ratios = layers["outcome"].value_counts(), layers["ratio"]
     told = [f"{words} in {counts[result]}" for result, words in (
         ("faster", f"faster than the best of {against}"), ("tie", "tied"), ("slower", "slower"),
         ("unknown", "undecided, for want of a second process,")) if result in counts]
-    return f"Of {counts.sum()} layers and passes, the best of tripass is {', '.join(told)}."
+    return f"Of {counts.sum()} layers and passes, the best of tripass is {', '.join(told)}" + (
+        f". Times faster: {ratios.median():.2f} in the median, from {ratios.min():.2f} to {ratios.max():.2f}."
+        if len(ratios) > 1 else f": {ratios.iloc[0]:.2f} times faster.")
 
 
 def network_tiles(study, rows):
@@ -107,9 +110,9 @@ def network_tiles(study, rows):
     for (name, mb), network in rows[rows["named"]].groupby(["study", "mb"], sort=False):
         for output in data.PASSES + ["step"]:
             below = versus.summaries(network[network["pass"] == output])
-            if below:
+            if below and below[1]["ratio"] > 0:  # not NaN: a process measured all layers
                 total = below[1]
-                yield (f"{total['ratio']:.2f}×", report_figures.span(total["lo"], total["hi"], ".2f").strip(),
+                yield (f"{total['ratio']:.2f}×", report_figures.span(total["lo"], total["hi"], ".2f").strip() or "no interval",
                        drawing.TITLES[output], f"{study.label(name)}, batch {mb:.0f}, {total['layer'].split(', ')[1]}",
                        report_tables.outcome(total, study.floor(total)))
 

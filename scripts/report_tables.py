@@ -179,7 +179,8 @@ def totals(study, rows, title):
 
 
 def total_times(study, side, rows):
-    """{pass or "step": seconds in each process} of those passes in which the side has a time for every layer."""
+    """{pass or "step": seconds in each process} of those passes in which the side has a time for every layer, in one
+    process at the least."""
     times, step = {}, 0
     for column in drawing.passes_of(rows):
         layers = rows[rows["pass"] == column].drop_duplicates("problem")
@@ -195,7 +196,7 @@ def total_times(study, side, rows):
                 step = step + layer.mult * (drawn + sgd).min(axis=1)
     if len(times) == len(data.PASSES):
         times["step"] = step
-    return times
+    return {column: total for column, total in times.items() if total.notna().any()}
 
 
 def lost(points):
