@@ -30,6 +30,9 @@ struct options {
     const char *worker; /* what follows the hidden --worker=, or NULL */
 };
 
+struct option_rule;
+typedef void option_read_fn(const struct option_rule *rule, const char *value, struct options *options);
+
 struct option_rule {
     const char *name;
     char letter;          /* short form, or 0 */
@@ -38,7 +41,7 @@ struct option_rule {
     const char *example;  /* of a good value; NULL: the preset */
     const char *help;     /* NULL: not shown */
     int commands;         /* bit COMMAND_x: the command takes it */
-    void (*read)(const struct option_rule *rule, const char *value, struct options *options);
+    option_read_fn *read;
     size_t member;    /* of struct options, for the readers that fill one */
     double low, high; /* of numbers */
 };
