@@ -1,6 +1,7 @@
 /* The supervisor and its workers, with implementations that misbehave in every way that must cost one point and no
  * more. This program is its own worker: study_run starts it again with --worker=. SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
+#include "bad_impls.h"
 #include "problem_string.h"
 #include "supervise.h"
 
@@ -12,190 +13,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-/* ---- the implementations ---- */
-
-static const char *plan(struct conv_plan *plan)
-{
-    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
-        plan->bytes[t] = conv_elements(&plan->problem, t) * sizeof(float);
-    return NULL;
-}
-
-static const char *plan_crashes(struct conv_plan *p)
-{
-    (void)p;
-    abort();
-}
-
-static const char *plan_huge(struct conv_plan *p)
-{
-    plan(p);
-    p->scratch_bytes = (size_t)161e9 / 2 * 2000; /* 161 TB: more than any machine of today */
-    return NULL;
-}
-
-static const char *plan_uncountable(struct conv_plan *p)
-{
-    plan(p);
-    p->scratch_bytes = SIZE_MAX - 5;
-    return NULL;
-}
-
-static const char *refuses(const struct conv_problem *problem, enum conv_tensor output)
-{
-    (void)problem;
-    (void)output;
-    return "says no, with a comma";
-}
-
-static void right(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    const struct conv_impl *reference = conv_impl_find("reference");
-    reference->run(p, tensor, scratch);
-}
-
-static size_t last(const struct conv_plan *p)
-{
-    return conv_elements(&p->problem, p->output) - 1;
-}
-
-static void crashes(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    right(p, tensor, scratch);
-    abort();
-}
-
-static void leaves(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    right(p, tensor, scratch);
-    _exit(3);
-}
-
-static void hangs(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    right(p, tensor, scratch);
-    for (;;)
-        pause();
-}
-
-static void is_wrong(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    right(p, tensor, scratch);
-    tensor[p->output][last(p)] += 1;
-}
-
-static void is_imprecise(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    right(p, tensor, scratch);
-    tensor[p->output][0] *= 1.01F;
-}
-
-static void gives_nan(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    right(p, tensor, scratch);
-    tensor[p->output][0] = 0.0F / tensor[p->output][0] * 0.0F + __builtin_nanf("1");
-}
-
-static void forgets_one(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    const float before = tensor[p->output][last(p)];
-    right(p, tensor, scratch);
-    tensor[p->output][last(p)] = before;
-}
-
-static void accumulates(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    const float before = tensor[p->output][0];
-    right(p, tensor, scratch);
-    if (before == before)
-        tensor[p->output][0] += before;
-}
-
-static void writes_behind(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    right(p, tensor, scratch);
-    tensor[p->output][last(p) + 1] = 0;
-}
-
-static void writes_before(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    right(p, tensor, scratch);
-    tensor[p->output][-1] = 0;
-}
-
-static void writes_input(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    right(p, tensor, scratch);
-    tensor[p->output == CONV_SRC ? CONV_WEI : CONV_SRC][0] += 1;
-}
-
-static void sleeps(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    right(p, tensor, scratch);
-    sleep(1);
-}
-
-/* Right in the first process that asks, wrong in one corner in any later one. */
-static void spoils(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    char path[4096], text[32] = "";
-    snprintf(path, sizeof path, "%s/first", getenv("TEST_DIRECTORY"));
-    FILE *file = fopen(path, "a+");
-    rewind(file);
-    if (!fgets(text, sizeof text, file))
-        fprintf(file, "%d", getpid());
-    fclose(file);
-    right(p, tensor, scratch);
-    if (*text && atoi(text) != getpid())
-        tensor[p->output][last(p)] += 1;
-}
-
-/* Touches new memory in every call. */
-static void faults(const struct conv_plan *p, float *const tensor[CONV_TENSORS], void *scratch)
-{
-    enum { BYTES = 8 << 20 };
-    right(p, tensor, scratch);
-    char *memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    memset(memory, 1, BYTES);
-    munmap(memory, BYTES);
-}
-
-#define BAD(NAME, RUN)                                                                                       \
-    {                                                                                                        \
-        .name = NAME, .family = "test", .summary = "", .source = "", .exact = true, .plan = plan, .run = RUN \
-    }
-static const struct conv_impl good = BAD("good", right), crash = BAD("crash", crashes),
-                              leave = BAD("leave", leaves), hang = BAD("hang", hangs),
-                              noisy = BAD("noisy", faults), wrong = BAD("wrong", is_wrong),
-                              nans = BAD("nan", gives_nan), unwritten = BAD("unwritten", forgets_one),
-                              dirty = BAD("dirty", accumulates), behind = BAD("behind", writes_behind),
-                              before = BAD("before", writes_before), input = BAD("input", writes_input),
-                              slow = BAD("slow", sleeps), also_good = BAD("also-good", right),
-                              spoiled = BAD("spoiled", spoils);
-static const struct conv_impl imprecise = {
-    .name = "imprecise", .family = "test", .plan = plan, .run = is_imprecise};
-static const struct conv_impl no = {
-    .name = "no", .family = "test", .refuse = refuses, .plan = plan, .run = right};
-static const struct conv_impl plan_crash = {
-    .name = "plan-crash", .family = "test", .plan = plan_crashes, .run = right};
-static const struct conv_impl huge = {.name = "huge", .family = "test", .plan = plan_huge, .run = right};
-static const struct conv_impl uncountable = {
-    .name = "uncountable", .family = "test", .plan = plan_uncountable, .run = right};
-
 /* ---- the studies; argv[1] says which, to supervisor and worker alike ---- */
 
-static const struct conv_impl *all[] = {&good,      &no,   &crash,       &plan_crash, &leave,  &wrong,
-                                        &imprecise, &nans, &unwritten,   &dirty,      &behind, &before,
-                                        &input,     &huge, &uncountable, &also_good};
-static const struct conv_impl *two[] = {&good, &also_good}, *stuck[] = {&good, &hang, &also_good},
-                              *noisy_one[] = {&noisy}, *cheap_and_dear[] = {&slow, &good},
-                              *fresh_and_spoiled[] = {&good, &spoiled};
+static const struct conv_impl *all[] = {
+    &bad_impl_good,      &bad_impl_no,    &bad_impl_crash,       &bad_impl_plan_crash,
+    &bad_impl_leave,     &bad_impl_wrong, &bad_impl_imprecise,   &bad_impl_nans,
+    &bad_impl_unwritten, &bad_impl_dirty, &bad_impl_behind,      &bad_impl_before,
+    &bad_impl_input,     &bad_impl_huge,  &bad_impl_uncountable, &bad_impl_also_good};
+static const struct conv_impl *two[] = {&bad_impl_good, &bad_impl_also_good},
+                              *stuck[] = {&bad_impl_good, &bad_impl_hang, &bad_impl_also_good},
+                              *noisy_one[] = {&bad_impl_noisy},
+                              *cheap_and_dear[] = {&bad_impl_slow, &bad_impl_good},
+                              *fresh_and_spoiled[] = {&bad_impl_good, &bad_impl_spoiled};
 static struct layer layers[4];
 static int threads[] = {1, 2};
 static const char *directory; /* a new one for each test */
