@@ -48,7 +48,7 @@ struct engine {
     void (*destroy)(void *state);
 };
 
-/* Forward and backward; the weight gradient. */
-extern const struct engine gather_engine, gradient_engine;
+/* Forward and backward; the weight gradient; the same of depthwise. */
+extern const struct engine gather_engine, gradient_engine, depthwise_engine;
 
 #endif

@@ -10,7 +10,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "direct.h"
 
-#include "kernels/lanes.h"
 #include "phase.h"
 
 #include <omp.h>
@@ -27,7 +26,6 @@ enum { PIXELS = 196 };
 struct gradient {
     struct native native;
     const struct brgemm_kernel *kernel;
-    correlate_fn *correlate; /* instead of the kernel, for depthwise */
     struct axis y, x;
     struct strip strip;
     int threads;
@@ -120,20 +118,6 @@ static void add_unit(const struct gradient *g, const struct task *task, const st
             }
 }
 
-/* The same for a block of 16 channels of a depthwise layer. */
-static void add_depthwise(const struct gradient *g, const struct reduction *r, const float *a, const float *b,
-                          float *dw)
-{
-    const struct activation *src = &g->native.src;
-    const ptrdiff_t tap = g->x.taps == 1 ? 0
-                                         : strip_tap(&g->strip, &g->y, &g->x, src, 0, 1) -
-                                               strip_tap(&g->strip, &g->y, &g->x, src, 0, 0);
-    for (int ty = 0; ty < g->y.taps; ty++)
-        g->correlate(&(struct correlate_shape){g->x.taps, r[ty].depth, g->strip.pixel, tap}, r[ty].count,
-                     r[ty].segment, a + strip_tap(&g->strip, &g->y, &g->x, src, ty, 0), b,
-                     dw + (ptrdiff_t)g->y.tap[ty].k * g->native.problem.kw * B);
-}
-
 /* Units [first, last) of a task, into its block of dw, from zero. */
 static void run_task(const struct gradient *g, const struct task *task, long first, long last,
                      float *const tensor[CONV_TENSORS], float *scratch, float *dw, ptrdiff_t oc_pitch)
@@ -168,10 +152,7 @@ static void run_task(const struct gradient *g, const struct task *task, long fir
         phase_mark(PHASE_INPUT);
         const float *b = tensor[CONV_DST] + image * dst_image + task->group * floats(&g->native.dst) +
                          (ptrdiff_t)task->ob * g->native.dst.h * g->native.dst.w * B;
-        if (g->correlate)
-            add_depthwise(g, r, a, b, dw);
-        else
-            add_unit(g, task, r, a, b, dw, oc_pitch);
+        add_unit(g, task, r, a, b, dw, oc_pitch);
         phase_mark(PHASE_MULTIPLY);
     }
 }
@@ -271,7 +252,7 @@ static void cut_units(struct gradient *g)
     struct activation part = g->native.src;
     part.blocks = g->ibs;
     const int rows = q->ow < PIXELS ? PIXELS / q->ow : 1, strips = (q->oh + rows - 1) / rows;
-    g->strip = strip_make(&g->y, &g->x, &part, !g->correlate, (q->oh + strips - 1) / strips);
+    g->strip = strip_make(&g->y, &g->x, &part, true, (q->oh + strips - 1) / strips);
     g->fused = g->strip.kind != NARROW;
     for (int t = 1; t < g->x.taps; t++)
         g->fused = g->fused && g->x.tap[t].in == g->x.tap[0].in + t;
@@ -292,7 +273,6 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
         return "out of memory";
     g->native = *native;
     g->kernel = brgemm_kernel(plan->isa);
-    g->correlate = native->depthwise ? lanes_kernel(plan->isa)->correlate : NULL;
     g->threads = plan->threads;
     const struct conv_problem *q = &native->problem;
     const struct extent h = {q->ih, q->oh, q->kh, q->sh, q->ph, q->dh + 1};

@@ -5,8 +5,8 @@
  *              few output channels (backward of a first layer): the lanes are the reduction, added up at the end.
  *   scale      C[i][l]  =  sum over segments s of A_s[i][l] * B_s[l]
  *              depthwise: a segment a tap. `columns` is not read.
- *   correlate  C[t][l] +=  sum over segments s, k < depth of A_s[k][t][l] * B_s[k][l]
- *              weight gradient of depthwise: k are pixels, t taps.
+ *   correlate  C[r][c][l] +=  sum over images n, lines y, k < depth of A[n][y][k][r][c][l] * B[n][y][k][l]
+ *              weight gradient of depthwise: y and k are the rows and pixels of a piece of dst, r and c taps.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_LANES_H
@@ -25,14 +25,17 @@ struct lanes_shape {
 typedef void lanes_fn(const struct lanes_shape *shape, int segments, const struct brgemm_segment *segment,
                       const float *a, const float *b, float *c);
 
-/* A_s[k][t] begins at a[segment.a + k*a_k + t*a_tap], B_s[k] at b[segment.b + 16*k], C[t] at c[16*t]. */
+/* A[n][y][k][r][c] begins at a[n*a_image + y*a_line + k*a_k + r*a_row + c*a_column], B[n][y][k] at
+ * b[n*b_image + y*b_line + 16*k], C[r][c] at c[r*c_row + 16*c]. */
 struct correlate_shape {
-    int taps, depth;
-    ptrdiff_t a_k, a_tap;
+    int images, lines, depth;
+    int rows, columns; /* taps */
+    ptrdiff_t a_image, a_line, a_k, a_row, a_column;
+    ptrdiff_t b_image, b_line;
+    ptrdiff_t c_row;
 };
 
-typedef void correlate_fn(const struct correlate_shape *shape, int segments,
-                          const struct brgemm_segment *segment, const float *a, const float *b, float *c);
+typedef void correlate_fn(const struct correlate_shape *shape, const float *a, const float *b, float *c);
 
 struct lanes_kernel {
     lanes_fn *dot, *scale;

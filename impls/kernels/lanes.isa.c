@@ -166,56 +166,76 @@ static void scale(const struct lanes_shape *s, int segments, const struct brgemm
 
 /* ---- correlate ---- */
 
-/* Even and odd pixels have their own sums: one chain a tap and vector would wait for the adder. */
-SIMD void correlate_tile(int taps, const struct correlate_shape *s, int segments,
-                         const struct brgemm_segment *segment, const float *a, const float *b, float *c)
+/* Nine taps have their own sums, so that no chain waits for the adder, and a pixel of B is loaded once for all. */
+SIMD void correlate_tile(int rows, int columns, const struct correlate_shape *s, const float *a,
+                         const float *b, float *c)
 {
-    const ptrdiff_t a_k = s->a_k, a_tap = s->a_tap;
-    vec sum[2][CORRELATE_TAPS][PARTS];
-#pragma GCC unroll 2
-    for (int odd = 0; odd < 2; odd++)
+    const ptrdiff_t a_column = s->a_column, a_row = s->a_row, a_k = s->a_k;
+    vec sum[CORRELATE_TAPS][CORRELATE_TAPS];
 #pragma GCC unroll 3
-        for (int tap = 0; tap < taps; tap++)
-#pragma GCC unroll 2
-            for (int part = 0; part < PARTS; part++)
-                sum[odd][tap][part] = vec_zero();
-    for (int t = 0; t < segments; t++) {
-        const float *at = a + segment[t].a, *bt = b + segment[t].b;
-        int k = s->depth;
-        for (; k >= 2; k -= 2)
-#pragma GCC unroll 2
-            for (int odd = 0; odd < 2; odd++, at += a_k, bt += LANES)
-#pragma GCC unroll 2
-                for (int part = 0; part < PARTS; part++)
+    for (int i = 0; i < rows; i++)
 #pragma GCC unroll 3
-                    for (int tap = 0; tap < taps; tap++)
-                        sum[odd][tap][part] +=
-                            vec_load(at + tap * a_tap + part * VLEN) * vec_load(bt + part * VLEN);
-        if (k > 0)
-#pragma GCC unroll 2
-            for (int part = 0; part < PARTS; part++)
+        for (int j = 0; j < columns; j++)
+            sum[i][j] = vec_zero();
+    for (int image = 0; image < s->images; image++)
+        for (int line = 0; line < s->lines; line++) {
+            const float *bt = b + image * s->b_image + line * s->b_line;
+            const float *at[CORRELATE_TAPS];
 #pragma GCC unroll 3
-                for (int tap = 0; tap < taps; tap++)
-                    sum[0][tap][part] +=
-                        vec_load(at + tap * a_tap + part * VLEN) * vec_load(bt + part * VLEN);
-    }
+            for (int i = 0; i < rows; i++)
+                at[i] = vec_pointer(a + image * s->a_image + line * s->a_line + i * a_row);
+            for (int k = 0; k < s->depth; k++, bt += LANES) {
+                const vec pixel = vec_load(bt);
 #pragma GCC unroll 3
-    for (int tap = 0; tap < taps; tap++)
-#pragma GCC unroll 2
-        for (int part = 0; part < PARTS; part++) {
-            float *to = c + tap * LANES + part * VLEN;
-            vec_store(to, vec_load(to) + (sum[0][tap][part] + sum[1][tap][part]));
+                for (int i = 0; i < rows; i++) {
+#pragma GCC unroll 3
+                    for (int j = 0; j < columns; j++)
+                        sum[i][j] += pixel * vec_load(at[i] + j * a_column);
+                    at[i] += a_k;
+                }
+            }
+        }
+#pragma GCC unroll 3
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 3
+        for (int j = 0; j < columns; j++) {
+            float *to = c + i * s->c_row + j * LANES;
+            vec_store(to, vec_load(to) + sum[i][j]);
         }
 }
 
-static void correlate(const struct correlate_shape *s, int segments, const struct brgemm_segment *segment,
-                      const float *a, const float *b, float *c)
+#define CORRELATE(rows, columns)                                                                             \
+    static void correlate_##rows##x##columns(const struct correlate_shape *s, const float *a,                \
+                                             const float *b, float *c)                                       \
+    {                                                                                                        \
+        for (int part = 0; part < PARTS; part++)                                                             \
+            correlate_tile(rows, columns, s, a + part * VLEN, b + part * VLEN, c + part * VLEN);             \
+    }
+CORRELATE(1, 1)
+CORRELATE(1, 2)
+CORRELATE(1, 3)
+CORRELATE(2, 1)
+CORRELATE(2, 2)
+CORRELATE(2, 3)
+CORRELATE(3, 1)
+CORRELATE(3, 2)
+CORRELATE(3, 3)
+
+static correlate_fn *const correlate_tiles[CORRELATE_TAPS][CORRELATE_TAPS] = {
+    {correlate_1x1, correlate_1x2, correlate_1x3},
+    {correlate_2x1, correlate_2x2, correlate_2x3},
+    {correlate_3x1, correlate_3x2, correlate_3x3},
+};
+
+static void correlate(const struct correlate_shape *s, const float *a, const float *b, float *c)
 {
-    int tap = 0;
-    for (; tap + CORRELATE_TAPS <= s->taps; tap += CORRELATE_TAPS)
-        correlate_tile(CORRELATE_TAPS, s, segments, segment, a + tap * s->a_tap, b, c + tap * LANES);
-    for (; tap < s->taps; tap++)
-        correlate_tile(1, s, segments, segment, a + tap * s->a_tap, b, c + tap * LANES);
+    for (int row = 0; row < s->rows; row += CORRELATE_TAPS)
+        for (int column = 0; column < s->columns; column += CORRELATE_TAPS) {
+            const int rows = s->rows - row < CORRELATE_TAPS ? s->rows - row : CORRELATE_TAPS;
+            const int columns = s->columns - column < CORRELATE_TAPS ? s->columns - column : CORRELATE_TAPS;
+            correlate_tiles[rows - 1][columns - 1](s, a + row * s->a_row + column * s->a_column, b,
+                                                   c + row * s->c_row + column * LANES);
+        }
 }
 
 const struct lanes_kernel ISA_NAME(lanes_kernel) = {dot, scale, correlate};
