@@ -9,7 +9,7 @@ int study_groups(const struct study *study)
     return study->layer_count * study->output_count;
 }
 
-/* The page, then double, uint32_t and char, so that each lies aligned. */
+/* The page, then costs, uint32_t and char, so that each lies aligned. */
 static size_t cost_count(const struct study *study)
 {
     return 2 * (size_t)study->thread_count * (size_t)study_groups(study) * (size_t)(study->impl_count + 1);
@@ -20,9 +20,9 @@ static size_t proven_count(const struct study *study)
     return (size_t)study->thread_count * (size_t)study_groups(study) * (size_t)study->impl_count;
 }
 
-static double *costs(const struct board *board)
+static struct cost *costs(const struct board *board)
 {
-    return (double *)(void *)(board->page + 1);
+    return (struct cost *)(void *)(board->page + 1);
 }
 
 static uint32_t *proofs(const struct board *board)
@@ -34,7 +34,7 @@ bool board_open(struct board *board, const struct study *study, int file)
 {
     const size_t proven = proven_count(study);
     *board = (struct board){.study = study,
-                            .bytes = sizeof(struct page) + cost_count(study) * sizeof(double) +
+                            .bytes = sizeof(struct page) + cost_count(study) * sizeof(struct cost) +
                                      proven * sizeof(uint32_t) + proven * (size_t)study->repetitions};
     if (file < 0 || ftruncate(file, (off_t)board->bytes))
         return false;
@@ -66,7 +66,7 @@ uint32_t *board_proven(const struct board *board, int thread_index, int group)
     return proofs(board) + group_place(board, thread_index, group);
 }
 
-double *board_cost(const struct board *board, int rep, int thread_index, int group)
+struct cost *board_cost(const struct board *board, int rep, int thread_index, int group)
 {
     const size_t half = cost_count(board->study) / 2;
     return costs(board) + (rep > 0 ? half : 0) + group_place(board, thread_index, group) +

@@ -7,6 +7,11 @@
 
 #include "runner.h"
 
+/* What a point takes, seconds: fixed_s for its plan, its memory, what is compared, 0: unknown; and a call. */
+struct cost {
+    double fixed_s, call_s;
+};
+
 /* The arrays are cut by the functions below; all is zero at first. */
 struct board {
     const struct study *study;
@@ -29,8 +34,8 @@ unsigned char *board_done(const struct board *board, int rep, int thread_index, 
  * none. */
 uint32_t *board_proven(const struct board *board, int thread_index, int group);
 
-/* Per implementation of a group, and behind the last for the truth: the seconds that it took lately, all but one sample left
- * out, or that a pilot run tells; 0: unknown. The first repetition, which checks more, has its own. */
-double *board_cost(const struct board *board, int rep, int thread_index, int group);
+/* Per implementation of a group, and behind the last for the truth, which is all fixed: what it took lately, or a pilot
+ * run tells. The first repetition, which checks more, has its own. */
+struct cost *board_cost(const struct board *board, int rep, int thread_index, int group);
 
 #endif

@@ -7,37 +7,46 @@
 #include <stdlib.h>
 
 enum {
-    POINT_CALLS = 6,                /* of a point at the least: 3 in its check, 3 timed and untimed */
-    LATER_CALLS = 4,                /* of one whose plan is proven: 1 in its check */
+    CHECK_CALLS = 3,                /* of a plan that is not proven; else 1 */
     PILOT_FLOP = 100 * 1000 * 1000, /* some 0.1 s for the slowest, the loops of the definition */
     PILOT_BYTES = 256 * 1000 * 1000,
     PILOT_PRICE = 10 /* a second pilot is made if it takes less than this fraction of what a point may */
 };
-static const double FIRST_SHARE = 0.5; /* of the time: for what points take at the least */
-static const double LATER_TRUTH =
-    0.1; /* of what finding the truth takes: a sample of it, where all plans are proven */
-/* The standard: a machine and an implementation of middling speed, in proportion to which all are seen. */
-static const double POINT_S = 0.04;    /* what a point takes however small: 0.02 s timed, buffers, threads */
-static const double CORE_FLOPS = 50e9; /* of a core */
-static const double MEMORY_BPS =
-    2e9; /* memory that is new, poisoned, compared, and read or written in calls */
+/* For what points take at the least, of the time. */
+static const double FIRST_SHARE = 0.7;
+/* A point's fixed part where all is proven: plan and memory as before, a third of the checks; and its truth, a sample. */
+static const double LATER_FIXED = 0.5, LATER_TRUTH = 0.1;
+/* The standard: a machine and an implementation of middling speed, in proportion to which all are seen. However small,
+ * a point takes 0.02 s timed, and its buffers; memory is new, poisoned and compared, read or written six times. */
+static const double POINT_S = 0.04, CORE_FLOPS = 50e9, MEMORY_BPS = 350e6;
 
-double budget_standard_s(const struct conv_problem *problem, int threads)
+static struct cost standard(const struct conv_problem *problem, int threads)
 {
     double bytes = 0;
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         bytes += (double)conv_elements(problem, t) * sizeof(float);
-    return POINT_S + POINT_CALLS * conv_flop_nominal(problem) / CORE_FLOPS / threads +
-           POINT_CALLS * bytes / MEMORY_BPS;
+    return (struct cost){.fixed_s = POINT_S + bytes / MEMORY_BPS,
+                         .call_s = conv_flop_nominal(problem) / CORE_FLOPS / threads};
+}
+
+/* What a point takes at the least: it is made, checked and timed. */
+static double point_s(struct cost cost, int checks)
+{
+    return cost.fixed_s + checks * cost.call_s + measure_least_s(cost.call_s);
+}
+
+double budget_standard_s(const struct conv_problem *problem, int threads)
+{
+    return point_s(standard(problem, threads), CHECK_CALLS);
 }
 
 /* ---- what is to come ---- */
 
 struct ledger {
     const struct board *board;
-    double *pace; /* [pass][implementation, then the truth]: latest cost / standard; 0: unknown */
-    double *cost; /* of the points to come */
-    int points;   /* how many they are */
+    struct cost *pace; /* [pass][implementation, then the truth]: latest cost / standard; 0: unknown */
+    double *cost;      /* of the points to come, seconds */
+    int points;        /* how many they are */
     const struct group *group; /* the one that is next */
 };
 
@@ -48,25 +57,20 @@ static bool refused(const struct study *study, int impl, int group)
                                   study->outputs[group % study->output_count]);
 }
 
-/* Relative to a first repetition's point, in which every plan is checked in full. */
-static double effort(const struct board *board, int rep, int thread_index, int group, int impl)
+static bool proven(const struct board *board, int thread_index, int group, int impl)
 {
-    if (impl == board->study->impl_count)
-        return rep ? LATER_TRUTH : 1;
-    const bool unproven =
-        board_done(board, 0, thread_index, group)[impl] && !board_proven(board, thread_index, group)[impl];
-    return rep && !unproven ? (double)LATER_CALLS / POINT_CALLS : 1;
+    return impl == board->study->impl_count || !board_done(board, 0, thread_index, group)[impl] ||
+           board_proven(board, thread_index, group)[impl];
 }
 
 /* The pace of that pass, else the slowest of any, else the standard's. */
-static double pace_guess(const struct ledger *ledger, int pass, int impl)
+static struct cost pace_guess(const struct ledger *ledger, int pass, int impl)
 {
     const int impls = ledger->board->study->impl_count + 1;
-    double slowest = 0;
-    for (int p = 0; p < ledger->board->study->output_count; p++)
-        slowest = fmax(slowest, ledger->pace[p * impls + impl]);
-    const double pace = ledger->pace[pass * impls + impl];
-    return pace > 0 ? pace : slowest > 0 ? slowest : 1;
+    struct cost pace = ledger->pace[pass * impls + impl];
+    for (int p = 0; p < ledger->board->study->output_count && !(pace.fixed_s > 0); p++)
+        pace = ledger->pace[p * impls + impl];
+    return pace.fixed_s > 0 ? pace : (struct cost){1, 1};
 }
 
 /* What an implementation (or the truth) takes in a group of a repetition, seconds; its pace is kept for those behind. */
@@ -75,15 +79,21 @@ static double expect(struct ledger *ledger, int rep, int thread_index, int group
     const struct board *board = ledger->board;
     const struct study *study = board->study;
     const int pass = group % study->output_count;
-    const double known_s = board_cost(board, rep, thread_index, group)[impl],
-                 first_s = board_cost(board, 0, thread_index, group)[impl],
-                 part = effort(board, rep, thread_index, group, impl),
-                 standard_s = part * budget_standard_s(&study->layers[group / study->output_count].problem,
-                                                       study->threads[thread_index]);
-    const double cost_s = known_s > 0 ? known_s : first_s > 0 ? part * first_s : 0;
-    if (cost_s > 0)
-        ledger->pace[pass * (study->impl_count + 1) + impl] = cost_s / standard_s;
-    return cost_s > 0 ? cost_s : standard_s * pace_guess(ledger, pass, impl);
+    const bool later = rep && proven(board, thread_index, group, impl), truth = impl == study->impl_count;
+    const struct cost known = board_cost(board, rep, thread_index, group)[impl],
+                      first = board_cost(board, 0, thread_index, group)[impl],
+                      normal = standard(&study->layers[group / study->output_count].problem,
+                                        study->threads[thread_index]);
+    const double part = !later ? 1 : truth ? LATER_TRUTH : LATER_FIXED;
+    struct cost cost = known.fixed_s > 0 ? known : (struct cost){part * first.fixed_s, first.call_s};
+    if (cost.fixed_s > 0) {
+        ledger->pace[pass * (study->impl_count + 1) + impl] =
+            (struct cost){cost.fixed_s / part / normal.fixed_s, cost.call_s / normal.call_s};
+    } else {
+        const struct cost pace = pace_guess(ledger, pass, impl);
+        cost = (struct cost){part * pace.fixed_s * normal.fixed_s, pace.call_s * normal.call_s};
+    }
+    return truth ? cost.fixed_s : point_s(cost, later ? 1 : CHECK_CALLS);
 }
 
 /* Past groups are read for their pace, the next one and those behind it are entered, the truth with equal parts. */
@@ -142,27 +152,29 @@ static struct conv_problem pilot_problem(const struct conv_problem *problem)
     return p;
 }
 
-/* Sets what the implementation is expected to take from a run on a corner of the layer, if that can tell. */
-static void pilot(const struct group *group, int impl)
+/* What a run on a corner tells of the layer; 0 if it cannot tell. */
+static struct cost pilot(const struct group *group, int impl)
 {
+    const struct conv_problem *whole = &group->layer->problem;
     struct runner runner;
     struct data data = group_data(group);
-    data.problem = pilot_problem(&group->layer->problem);
+    struct cost cost = {0};
+    data.problem = pilot_problem(whole);
     if (!conv_problem_unsound(&data.problem) && data_alloc(&data) &&
         !runner_plan(&runner, &data, group->study->impls[impl], impl)) {
         data_fill(&data, FILL_REAL);
         if (runner_footprint(&runner, 0) < PILOT_BYTES && runner_alloc(&runner, 0, 0)) {
             runner_import(&runner);
             runner_run(&runner, 1);
-            group->cost_s[impl] = (POINT_S + POINT_CALLS * runner_run(&runner, 1)) /
-                                  budget_standard_s(&data.problem, group->threads) *
-                                  budget_standard_s(&group->layer->problem, group->threads);
-            group->expected_s[impl] = group->cost_s[impl];
+            cost.fixed_s = standard(whole, group->threads).fixed_s + runner.plan_s;
+            cost.call_s =
+                runner_run(&runner, 1) * conv_flop_nominal(whole) / conv_flop_nominal(&data.problem);
         }
         runner_free(&runner);
     }
     data_free(&data);
     group->page->impl = -1;
+    return cost;
 }
 
 /* Of each implementation of the group whose pace no pass knows. True if there was one. */
@@ -174,9 +186,9 @@ static bool pilot_unknown(const struct ledger *ledger)
     for (int i = 0; i < study->impl_count; i++) {
         bool known = group->done[i] || refused(study, i, group->page->group);
         for (int pass = 0; pass < study->output_count; pass++)
-            known = known || ledger->pace[pass * (study->impl_count + 1) + i] > 0;
+            known = known || ledger->pace[pass * (study->impl_count + 1) + i].fixed_s > 0;
         if (!known)
-            pilot(group, i);
+            group->cost[i] = pilot(group, i);
         any = any || !known;
     }
     return any;
@@ -246,19 +258,23 @@ static bool pays(const struct group *group, double cost_s, struct point *point)
 
 bool budget_may_pay(const struct group *group, int impl, struct point *point)
 {
-    const struct conv_problem *problem = &group->layer->problem, corner = pilot_problem(problem);
-    const double of_layer =
-        budget_standard_s(&corner, group->threads) / budget_standard_s(problem, group->threads);
-    if (group->expected_s[impl] > group->dearest_s && group->cost_s[impl] == 0 &&
-        PILOT_PRICE * of_layer * group->expected_s[impl] < group->dearest_s)
-        pilot(group, impl);
+    const struct conv_problem *whole = &group->layer->problem, corner = pilot_problem(whole);
+    const double part = conv_flop_nominal(&corner) / conv_flop_nominal(whole),
+                 expected_s = group->expected_s[impl];
+    if (expected_s > group->dearest_s && group->cost[impl].fixed_s == 0 &&
+        PILOT_PRICE * part * expected_s < group->dearest_s) {
+        const struct cost cost = pilot(group, impl);
+        if (cost.fixed_s > 0 && point_s(cost, CHECK_CALLS) < expected_s) {
+            group->cost[impl] = cost;
+            group->expected_s[impl] = point_s(cost, CHECK_CALLS);
+        }
+    }
     return pays(group, group->expected_s[impl], point);
 }
 
 bool budget_pays(const struct group *group, const struct runner *runner, struct point *point)
 {
-    /* A corner's scratch may fit a cache where the whole layer's is written to memory in each call. */
-    const double bytes =
-        (double)runner_footprint(runner, 0) + POINT_CALLS * (double)runner->plan.scratch_bytes;
-    return pays(group, fmax(group->expected_s[runner->index], bytes / MEMORY_BPS), point);
+    return pays(group,
+                fmax(group->expected_s[runner->index], (double)runner_footprint(runner, 0) / MEMORY_BPS),
+                point);
 }

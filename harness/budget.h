@@ -1,10 +1,10 @@
 /* A budget of wall time: who gets how much of it, and whom it cannot pay. It is kept by taking fewer samples first, then
  * without the dearest points of the whole study, whose rows are SKIP and say what they would take.
  *
- * What a point takes at the least, its cost, is known once it was measured; else it is guessed from the latest point of the
- * same implementation, or from a pilot run on a corner of the layer. Before each group, what all points that are still
- * to come would cost is put in order, and half of the time that is left pays from the cheapest on: what the last one
- * costs is the price that no point may exceed. The other half is for more samples.
+ * What a point takes at the least, its cost, is known once it was measured; else it is guessed from the latest point of
+ * the same implementation, or from a pilot run on a corner of the layer. Before each group, the costs of all points that
+ * are still to come are put in order, and 70 % of the time that is left pays from the cheapest on: what the last one
+ * costs is the price that no point may exceed. The rest is for more samples.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_BUDGET_H

@@ -18,6 +18,8 @@ typedef void point_fn(void *context, int impl, const struct point *point, const 
 typedef void profile_fn(void *context, const struct point *point, const struct runner *runner,
                         const struct profile *profile);
 
+struct cost;
+
 struct group {
     const struct study *study;
     const struct layer *layer;
@@ -25,7 +27,7 @@ struct group {
     int threads, rep;
     const unsigned char *done; /* per implementation: 1 leaves it out */
     uint32_t *proven;          /* per implementation, see board.h */
-    double *cost_s;            /* per implementation and of the truth, see board.h; kept up to date */
+    struct cost *cost;         /* per implementation and of the truth, see board.h; kept up to date */
     const struct topology *topology;
     struct page *page;
     double *expected_s; /* per implementation, a part of the truth's included: see budget.h, like these: */

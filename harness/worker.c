@@ -109,7 +109,7 @@ static void walk(struct worker *worker, const struct topology *topology)
             .rep = a->rep,
             .done = board_done(&worker->board, a->rep, a->thread_index, g),
             .proven = board_proven(&worker->board, a->thread_index, g),
-            .cost_s = board_cost(&worker->board, a->rep, a->thread_index, g),
+            .cost = board_cost(&worker->board, a->rep, a->thread_index, g),
             .expected_s = expected_s,
             .topology = topology,
             .page = page,
