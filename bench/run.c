@@ -119,8 +119,6 @@ int command_run(struct options *options, int argc, char **argv)
     }
     if (study->resume && (!study->out || !strcmp(study->out, "-")))
         usage_error("--resume: no directory given; try -o DIR --resume");
-    if (study->resume && study->phases)
-        usage_error("--resume --phases: phases cannot be resumed; try --phases in a run of its own");
     if (study->resume && study->force)
         usage_error("--resume --force: go on, or begin again; try one of them");
     char now[64];

@@ -248,6 +248,11 @@ static void emit(struct group *group, struct candidate *candidate, bool pinned)
 {
     const struct runner *runner = &candidate->runner;
     struct point *point = &candidate->point;
+    if (group->study->phases && candidate->series.n && !point->attempt) {
+        const struct profile profile = profile_run(&candidate->runner, candidate->series.sgd_s);
+        group->emit_profile(group->context, point, runner,
+                            &profile); /* its row then says that all is there */
+    }
     point->pinned = pinned;
     point->sets = runner->sets;
     point->import_s = isfinite(runner->import_s) ? runner->import_s : (double)NAN;
@@ -279,11 +284,6 @@ static void run_batch(struct group *group, struct candidate *candidates, int cou
             due += candidates[i].due;
         }
     }
-    for (int i = 0; i < count && study->phases; i++)
-        if (candidates[i].series.n) {
-            const struct profile profile = profile_run(&candidates[i].runner, candidates[i].series.sgd_s);
-            group->emit_profile(group->context, &candidates[i].point, &candidates[i].runner, &profile);
-        }
     for (int i = 0; i < count; i++) {
         remember(group, &candidates[i], truth[1].proof);
         free(candidates[i].series.timing);

@@ -34,7 +34,7 @@ struct group {
     double time_s, dearest_s; /* wall time for this group; for a single point at the least */
     double *best_flops;       /* the best FMA ceiling of the run at this thread count; kept up to date */
     point_fn *emit;           /* again for a point that is measured again */
-    profile_fn *emit_profile; /* with study->phases */
+    profile_fn *emit_profile; /* with study->phases, once, before its point */
     void *context;
 };
 

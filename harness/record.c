@@ -309,7 +309,7 @@ static int begin_table(const char *dir, const char *name, void (*header)(FILE *)
     return file >= 0 && write_header(file, header) ? file : -1;
 }
 
-bool record_open(struct record *record, const char *out, bool force)
+bool record_open(struct record *record, const char *out, bool phases, bool force)
 {
     *record = (struct record){.points = -1, .samples = -1, .phases = -1};
     if (!strcmp(out, "-")) {
@@ -323,23 +323,18 @@ bool record_open(struct record *record, const char *out, bool force)
     if (record->points < 0)
         return false;
     record->samples = begin_table(out, "samples.csv", sample_print_header, force);
-    return record->samples >= 0;
+    if (phases && record->samples >= 0)
+        record->phases = begin_table(out, "phases.csv", profile_print_header, force);
+    return record->samples >= 0 && (!phases || record->phases >= 0);
 }
 
-bool record_reopen(struct record *record, const char *dir)
+bool record_reopen(struct record *record, const char *dir, bool phases)
 {
     *record = (struct record){.points = open_table(dir, "points.csv", 0),
                               .samples = open_table(dir, "samples.csv", 0),
-                              .phases = -1,
+                              .phases = phases ? open_table(dir, "phases.csv", 0) : -1,
                               .dir = dir};
-    return record->points >= 0 && record->samples >= 0;
-}
-
-bool record_open_phases(struct record *record, bool force)
-{
-    if (record->dir)
-        record->phases = begin_table(record->dir, "phases.csv", profile_print_header, force);
-    return !record->dir || record->phases >= 0;
+    return record->points >= 0 && record->samples >= 0 && (!phases || record->phases >= 0);
 }
 
 bool record_write(int file, const char *text, size_t bytes)

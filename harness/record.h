@@ -69,18 +69,16 @@ void csv_field(FILE *file, const char *text);
 /* The open files of a study's output. */
 struct record {
     int points, samples; /* file descriptors; samples is -1 for stdout */
-    int phases;          /* -1: for stdout, or if nothing is profiled */
+    int phases;          /* -1 for stdout, or if nothing is profiled */
     const char *dir;     /* NULL for stdout */
 };
 
-/* Opens `out` ("-": stdout) and writes the header lines. Makes missing directories. On failure prints the line
- * that says why and returns false; results that are there already are a failure unless force. */
-bool record_open(struct record *record, const char *out, bool force);
+/* Opens `out` ("-": stdout), with a phases.csv or not, and writes the header lines. Makes missing directories. On failure
+ * prints the line that says why and returns false; results that are there already are a failure unless force. */
+bool record_open(struct record *record, const char *out, bool phases, bool force);
 
-/* The same for phases.csv, in an open record. */
-bool record_open_phases(struct record *record, bool force);
 /* The same for a directory whose tables go on: no header. */
-bool record_reopen(struct record *record, const char *dir);
+bool record_reopen(struct record *record, const char *dir, bool phases);
 
 /* Writes all of it in one write() where the system takes it whole. On failure prints the line that says why. */
 bool record_write(int file, const char *text, size_t bytes);

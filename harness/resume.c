@@ -4,6 +4,7 @@
 
 #include "csv.h"
 #include "problem_string.h"
+#include "profile.h"
 #include "record.h"
 
 #include <limits.h>
@@ -17,7 +18,7 @@ static const char *const key_names[KEYS] = {"impl", "pass", "problem", "threads"
 
 struct table {
     const struct board *board;
-    int key[KEYS], status, reason; /* columns; status and reason: -1 in samples.csv */
+    int key[KEYS], status, reason; /* columns; -1 where a file has none */
     int layer;                     /* of the row before: rows of one layer follow each other */
     int done;
     bool failed;
@@ -95,6 +96,13 @@ static bool keep_point(struct table *table, const struct csv_row *row, unsigned 
 static bool keep_sample(struct table *table, const struct csv_row *row, unsigned char *flag)
 {
     return atoi(row->field[table->key[ATTEMPT]]) < *flag;
+}
+
+static bool keep_phase(struct table *table, const struct csv_row *row, unsigned char *flag)
+{
+    (void)table;
+    (void)row;
+    return *flag;
 }
 
 /* ---- the files ---- */
@@ -191,7 +199,8 @@ int resume_load(const struct board *board, const char *dir, bool *failed)
 {
     struct table table = {.board = board};
     if (!clean(&table, dir, "points.csv", point_print_header, keep_point) ||
-        !clean(&table, dir, "samples.csv", sample_print_header, keep_sample))
+        !clean(&table, dir, "samples.csv", sample_print_header, keep_sample) ||
+        (board->study->phases && !clean(&table, dir, "phases.csv", profile_print_header, keep_phase)))
         return -1;
     *failed = table.failed;
     return table.done;

@@ -394,10 +394,7 @@ static int open_record(struct supervisor *s, const struct machine *machine)
 {
     const struct study *study = s->study;
     if (!study->resume || resume_is_beginning(study->out))
-        return record_open(&s->record, study->out, study->force || study->resume) &&
-                       (!study->phases || record_open_phases(&s->record, study->force))
-                   ? 0
-                   : -1;
+        return record_open(&s->record, study->out, study->phases, study->force || study->resume) ? 0 : -1;
     const char *different = machine->before ? machine_difference(machine) : "program";
     if (different) {
         fprintf(stderr,
@@ -406,7 +403,7 @@ static int open_record(struct supervisor *s, const struct machine *machine)
         return -1;
     }
     const int done = resume_load(&s->board, study->out, &s->failed);
-    return done >= 0 && record_reopen(&s->record, study->out) ? done : -1;
+    return done >= 0 && record_reopen(&s->record, study->out, study->phases) ? done : -1;
 }
 
 int study_run(const struct study *study, int argc, char **argv)

@@ -122,7 +122,6 @@ bad 'is missing' run "$problem" --samples
 bad 'is missing' run "$problem" -o
 bad empty run "$problem" -o ''
 bad 'no directory' run "$problem" --resume
-bad 'of its own' run "$problem" --resume --phases -o "$dir/out"
 bad 'one of them' run "$problem" --resume --force -o "$dir/out"
 bad '--shard=1/4' run "$problem" --shard=5/4
 bad '--shard=1/4' run "$problem" --shard=0/4

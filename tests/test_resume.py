@@ -1,6 +1,7 @@
 """A study that is killed at any moment and resumed: the table is complete, nothing twice, nothing lost.
 usage: test_resume.py PATH/TO/tripass. SPDX-License-Identifier: Apache-2.0"""
 
+import collections
 import csv
 import json
 import os
@@ -45,6 +46,9 @@ class Resume(unittest.TestCase):
     def rows(self):
         return read(self.out / "points.csv") if (self.out / "points.csv").exists() else []
 
+    def phases(self):
+        return [tuple(row[key] for key in KEY + ["phase"]) for row in read(self.out / "phases.csv")]
+
     def assert_complete(self):
         points = [tuple(row[key] for key in KEY) for row in self.rows()]
         self.assertEqual(len(points), POINTS)
@@ -56,9 +60,9 @@ class Resume(unittest.TestCase):
         self.assertTrue(machine["completed"])
         self.assertEqual([ceiling["threads"] for ceiling in machine["ceilings"]], [1])
 
-    def kill_when(self, rows, whom):
+    def kill_when(self, rows, whom, *more):
         """Starts or resumes the study and kills once so many rows are there. False: it ended before."""
-        process = subprocess.Popen(self.command("--resume"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(self.command("--resume", *more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while process.poll() is None:
             if len(self.rows()) >= rows:
                 victims = {"supervisor": [process.pid], "worker": children(process.pid)}[whom]
@@ -69,17 +73,49 @@ class Resume(unittest.TestCase):
             time.sleep(0.001)
         return False
 
-    def test_killed_at_random_moments(self):
+    def killed_and_resumed(self, *more):
         choice = random.Random(SEED)
         for _ in range(4):
             before = len(self.rows())
             whom = choice.choice(["supervisor", "worker"])
-            self.kill_when(choice.randint(before, before + POINTS // 4), whom)
+            self.kill_when(choice.randint(before, before + POINTS // 4), whom, *more)
             kept = {tuple(row.values()) for row in self.rows()[:before] if row["status"] == "OK"}
-        result = self.run_study("--resume")
+        result = self.run_study("--resume", *more)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assert_complete()
         self.assertLessEqual(kept, {tuple(row.values()) for row in self.rows()})  # measured once, not again
+
+    def test_killed_at_random_moments(self):
+        self.killed_and_resumed()
+
+    def test_phases_are_resumed_too(self):
+        self.killed_and_resumed("--phases")
+        self.assert_phases_complete()
+
+    def test_phases_without_their_point_are_measured_again(self):
+        self.assertEqual(self.run_study("--phases").returncode, 0)
+        points, phases = self.out / "points.csv", self.out / "phases.csv"
+        before = phases.read_text().splitlines(keepends=True)
+        rows = points.read_text().splitlines(keepends=True)
+        lost = {tuple(row[key] for key in KEY) for row in csv.DictReader([rows[0], *rows[-3:]])}
+        kept = [line for line, phase in zip(before[1:], self.phases()) if phase[:-1] not in lost]
+        points.write_text("".join(rows[:-3]))
+        phases.write_text("".join(before[:-1]) + before[-1][:40])
+        self.assertEqual(self.run_study("--phases", "--resume").returncode, 0)
+        self.assert_complete()
+        self.assert_phases_complete()
+        self.assertEqual(phases.read_text().splitlines(keepends=True)[1:len(kept) + 1], kept)
+
+    def assert_phases_complete(self):
+        """Each point has its phases, each once, and those of its run are all of the run."""
+        phases = self.phases()
+        self.assertEqual(len(phases), len(set(phases)))
+        parts = collections.Counter()
+        for row in read(self.out / "phases.csv"):
+            parts[tuple(row[key] for key in KEY)] += float(row["pct_run"] or 0)
+        self.assertEqual(set(parts), {tuple(row[key] for key in KEY) for row in self.rows()})
+        for part in parts.values():
+            self.assertAlmostEqual(part, 100, places=3)
 
     def test_a_torn_line_is_no_row(self):
         self.assertEqual(self.run_study().returncode, 0)
