@@ -92,7 +92,8 @@ def read_phases(points):
 
 def summarize(points):
     """One row a measured (setting, problem, pass, impl), A/A controls left out: its OK repetitions together. The time
-    is the median of the repetitions' medians; the interval reaches from the lowest end of theirs to the highest."""
+    is the median of the repetitions' medians; the interval reaches from the lowest end of theirs to the highest, and a
+    repetition with too few samples for one of its own widens it to its median."""
     return _summarize(points[~points["impl"].str.endswith(CONTROL)])
 
 
@@ -105,7 +106,11 @@ def _summarize(points):
     how = {column: "first" for column in ["family", "name", "work"] + SIZES}
     how |= {column: "median" for column in ["t_median_s", "t_sgd_s", "pct_peak"]}
     how |= {"n": "sum", "t_lo_s": "min", "t_hi_s": "max", "err_reference": "max"}
-    summary = good.groupby(GROUP + ["impl"], sort=False).agg(how).reset_index()
+    repetitions = good.groupby(GROUP + ["impl"], sort=False)
+    summary = repetitions.agg(how)
+    summary["t_lo_s"] = np.minimum(summary["t_lo_s"], repetitions["t_median_s"].min())  # NaN stays
+    summary["t_hi_s"] = np.maximum(summary["t_hi_s"], repetitions["t_median_s"].max())
+    summary = summary.reset_index()
     summary["t_sgd_s"] = summary["t_sgd_s"].fillna(0)  # only the weight update has a step
     layers = points.drop_duplicates(GROUP + ["name"])  # a network may have one problem under several names
     summary = summary.merge(layers.groupby(GROUP)["mult"].sum().reset_index(), on=GROUP)

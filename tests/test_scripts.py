@@ -95,6 +95,14 @@ class Reading(Case):
         row = self.summary().iloc[0]
         self.assertEqual((row["t_median_s"], row["t_lo_s"], row["t_hi_s"], row["n"]), (2, 0.9, 4.4, 3 * ROUNDS))
 
+    def test_a_repetition_too_short_for_an_interval_counts_with_its_median(self):
+        short = dict(t_lo_s="", t_hi_s="", n=1)
+        self.write([point("direct", 1), point("direct", 2, rep=1, **short), point("direct", 4, rep=2, **short)])
+        row = self.summary().iloc[0]
+        self.assertEqual((row["t_median_s"], row["t_lo_s"], row["t_hi_s"]), (2, 0.9, 4))
+        self.write([point("direct", 1, **short)])
+        self.assertTrue(np.isnan(self.summary().iloc[0]["t_lo_s"]))
+
     def test_of_a_point_measured_again_the_last_attempt_counts(self):
         self.write([point("direct", 2), point("direct", 1), point("direct", 1, rep=1)])
         row = self.summary().iloc[0]
