@@ -62,10 +62,16 @@ mutate 'direct: the partial sums of the second thread' 'direct upd*' impls/direc
 mutate 'direct: merged groups are not separated' 'direct*' impls/direct/native.c \
     's|if (ic / icg != oc / ocg)|if (false)|'
 mutate 'direct: the last segment of a depthwise pixel' 'direct*' impls/kernels/lanes.isa.c \
-    's/^    for (int t = 0; t < segments; t++)$/    for (int t = 0; t < segments - 1; t++)/'
+    's/^    for (int t = 0; t < segments; t++) {$/    for (int t = 0; t < segments - 1; t++) {/'
+mutate 'direct: the last line of a depthwise gradient' 'direct upd*' impls/kernels/lanes.isa.c \
+    's/int line = 0; line < s->lines;/int line = 0; line < s->lines - (s->lines > 1);/'
+mutate 'direct: the second piece of a depthwise row' 'direct upd*' impls/direct/depthwise.c \
+    's/last->taps.first == taps.first/true/'
+mutate 'direct: the depthwise sums of the second thread' 'direct upd*' impls/direct/depthwise.c \
+    's/int other = 1; t == 0/int other = 2; t == 0/'
 
 mutate 'im2col, im2col-blas: the first tap' 'im2col*' impls/im2col/columns.isa.c \
-    's/int tap = 0; tap < taps/int tap = taps > 1; tap < taps/'
+    's/size_t tap = 0; tap < taps/size_t tap = taps > 1; tap < taps/'
 mutate 'im2col, im2col-blas: the last column at the border' 'im2col*' impls/im2col/columns.isa.c \
     's|(p->iw - 1 - iw) / p->sw + 1|(p->iw - 1 - iw) / p->sw|'
 mutate 'im2col: fwd forgets all but the last block of channels' 'im2col fwd*' impls/im2col/im2col.c \
@@ -103,7 +109,7 @@ mutate 'winograd: the last column at the border' 'winograd*' impls/winograd/tran
 mutate 'winograd: forgets all but the last chunk of channels' 'winograd*' impls/winograd/image.c \
     's/c += CHUNK, shape.accumulate = true/c += CHUNK/'
 mutate 'winograd: the partial sums of the second thread' 'winograd-* upd*' impls/winograd/gradient.c \
-    's/int part = 1; part < parts/int part = 2; part < parts/'
+    's/int other = 1; other < threads/int other = 2; other < threads/'
 
 mutate 'layer: the bias of the first block everywhere' 'direct fwd*' impls/conv_layer.c \
     's/at % r->blocks \* r->block + lane/lane/'
