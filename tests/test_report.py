@@ -179,6 +179,8 @@ class Page(test_scripts.Case):
         inks = []
         for scheme in ("light", "dark"):
             command("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+            self.browser.execute_async_script(  # the page is told in a frame, and draws again in it
+                "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
             inks.append(self.script("[charts[0].options.scales.x.ticks.color, color('ink'), color('blue')]"))
         self.assertTrue(all(light != dark for light, dark in zip(*inks)), inks)
         self.script("window.dispatchEvent(new Event('beforeprint'))")  # on paper always light
