@@ -54,7 +54,7 @@ def _read_csv(path, numbers, texts):
         raise DataError(f"{path}: no column {', '.join(missing)}; is it a file that tripass wrote?")
     for column in numbers:
         try:
-            table[column] = pd.to_numeric(table[column].replace("", np.nan))
+            table[column] = pd.to_numeric(table[column].where(table[column] != ""))
         except ValueError as error:
             raise DataError(f"{path}: column {column}: {error}") from None
     return table
