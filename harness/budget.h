@@ -13,12 +13,8 @@
 #include "board.h"
 #include "group.h"
 
-/* What a point takes at the least (checked, and called as often as timing needs) on a machine of middling speed, in
- * seconds. */
-double budget_standard_s(const struct conv_problem *problem, int threads);
-
 /* Fills in what the group, which is the one that the page names, may take from now to the deadline (0: none): time_s,
- * dearest_s and expected_s. Makes a pilot run of each implementation that is not known at all. */
+ * dearest_s and expected_s (0 without a deadline). Makes a pilot run of each implementation that is not known at all. */
 void budget_share(const struct board *board, int thread_index, struct group *group, double deadline);
 
 /* True if the point may be planned, else its row and the page say that it cannot be paid. An implementation that other

@@ -19,6 +19,7 @@
 #include "runner.h"
 
 enum proof { PROOF_FULL, PROOF_SAMPLE };
+enum { CHECK_CALLS = 3, CHECK_SAMPLE_CALLS = 1 }; /* how often they run an implementation at the most */
 
 /* What is right, for one kind of data. */
 struct truth {

@@ -237,7 +237,7 @@ static void remember(const struct group *group, const struct candidate *candidat
 {
     const struct runner *runner = &candidate->runner;
     const double call_s = candidate->point.time.n ? candidate->point.time.min : runner->last_s;
-    const int checks = proof == PROOF_FULL ? 3 : 1; /* see check.h */
+    const int checks = proof == PROOF_FULL ? CHECK_CALLS : CHECK_SAMPLE_CALLS;
     group->cost[runner->index] =
         (struct cost){LEAST_TIME_S + fmax(candidate->cost_s - checks * call_s, 0), call_s};
     if (candidate->passed && proof == PROOF_FULL)
