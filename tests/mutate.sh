@@ -45,7 +45,7 @@ git -C "$root" ls-files -z | tar -C "$root" --null -T - -c | tar -C "$copy" -x
 (cd "$copy" && cmake --preset release >/dev/null && ninja -C build/release "${tests[@]}" >/dev/null)
 
 mutate 'register kernel: the last k of a segment' 'direct*' impls/kernels/brgemm.isa.c \
-    's/for (; k > 0; k--/for (; k > 1; k--/'
+    's/k > 0; k--)/k > 1; k--)/'
 mutate 'register kernel: C is never accumulated' 'direct*' impls/kernels/brgemm.isa.c \
     's/vec_load(to) + sum/sum/'
 

@@ -17,7 +17,9 @@ static void test_list(void **state)
         for (enum isa other = 0; other < isa; other++)
             assert_string_not_equal(isa_name(isa), isa_name(other));
         const struct brgemm_kernel *kernel = brgemm_kernel(isa);
-        assert_true(kernel->run && kernel->vlen > 0 && kernel->rows > 0 && kernel->vectors > 0);
+        assert_true(kernel->run && kernel->vlen > 0 && kernel->tall.rows >= kernel->wide.rows &&
+                    kernel->wide.rows > 0 && kernel->wide.vectors >= kernel->tall.vectors &&
+                    kernel->tall.vectors > 0);
     }
 }
 
@@ -31,12 +33,12 @@ struct product {
     struct guarded a, b, c, initial;
 };
 
-/* Strides as the users have them (A with k or rows side by side, B in panels as wide as the tile, C in blocks), and others.
+/* Strides as the users have them (A with k or rows side by side, B and C in blocks or in rows), and others.
  * The matrices fill their memory to the last float. */
 static struct brgemm_shape random_shape(const struct brgemm_kernel *kernel, uint64_t *random)
 {
     struct brgemm_shape s = {.rows = random_below(random, 41),
-                             .vectors = 1 + random_below(random, kernel->vectors),
+                             .vectors = 1 + random_below(random, kernel->wide.vectors),
                              .depth = random_below(random, 41),
                              .a_row = 1,
                              .a_k = 1,
@@ -46,23 +48,18 @@ static struct brgemm_shape random_shape(const struct brgemm_kernel *kernel, uint
         s.a_k = (s.rows + 1) * (a_layout == 2 ? 3 : 1);
     if (a_layout != 1)
         s.a_row = (s.depth + 1) * (a_layout == 2 ? 2 : 1);
-    switch (random_below(random, 3)) {
-    case 0:
-        s.b_k = kernel->vectors * kernel->vlen;
-        s.b_vec = kernel->vlen;
-        break;
-    case 1:
-        s.b_k = kernel->vlen;
-        s.b_vec = (s.depth + 1) * kernel->vlen;
-        break;
-    default: s.b_k = width + random_below(random, 9); s.b_vec = kernel->vlen;
+    s.b_k = BRGEMM_BLOCK;
+    s.b_block = (s.depth + 1) * BRGEMM_BLOCK;
+    if (random_below(random, 2)) {
+        s.b_k = width + random_below(random, 9);
+        s.b_block = BRGEMM_BLOCK;
     }
     s.stream = !s.accumulate && random_below(random, 2);
-    s.c_vec = kernel->vlen;
-    s.c_row = width + (s.stream ? kernel->vlen : 1) * random_below(random, 3);
+    s.c_row = BRGEMM_BLOCK;
+    s.c_block = (s.rows + 1) * BRGEMM_BLOCK;
     if (random_below(random, 2)) {
-        s.c_row = kernel->vlen;
-        s.c_vec = (s.rows + 1) * kernel->vlen;
+        s.c_row = width + (s.stream ? kernel->vlen : 1) * random_below(random, 3);
+        s.c_block = BRGEMM_BLOCK;
     }
     return s;
 }
@@ -74,18 +71,22 @@ static struct guarded filled(ptrdiff_t floats, uint64_t *random, enum side side)
     return memory;
 }
 
+static ptrdiff_t column_at(int column, ptrdiff_t block)
+{
+    return column / BRGEMM_BLOCK * block + column % BRGEMM_BLOCK;
+}
+
 static struct product random_product(const struct brgemm_kernel *kernel, uint64_t *random)
 {
     struct product p = {.kernel = kernel,
                         .shape = random_shape(kernel, random),
                         .segments = random_below(random, SEGMENTS + 1)};
     const struct brgemm_shape *s = &p.shape;
+    const int width = s->vectors * kernel->vlen;
     const bool empty = s->rows == 0 || s->depth == 0;
     const ptrdiff_t a = empty ? 0 : (s->rows - 1) * s->a_row + (s->depth - 1) * s->a_k + 1,
-                    b = s->depth == 0 ? 0
-                                      : (s->depth - 1) * s->b_k + (s->vectors - 1) * s->b_vec + kernel->vlen,
-                    c = s->rows == 0 ? 0
-                                     : (s->rows - 1) * s->c_row + (s->vectors - 1) * s->c_vec + kernel->vlen;
+                    b = s->depth == 0 ? 0 : (s->depth - 1) * s->b_k + column_at(width - 1, s->b_block) + 1,
+                    c = s->rows == 0 ? 0 : (s->rows - 1) * s->c_row + column_at(width - 1, s->c_block) + 1;
     for (int t = 0; t < p.segments; t++) { /* the last one first, so that offsets fall as well as rise */
         p.segment[t].a = a * (p.segments - 1 - t);
         p.segment[t].b = b * t;
@@ -107,12 +108,11 @@ static void multiply(const struct product *p)
     const float *a = (const float *)p->a.data, *b = (const float *)p->b.data;
     for (int i = 0; i < s->rows; i++)
         for (int j = 0; j < s->vectors * p->kernel->vlen; j++) {
-            const int vector = j / p->kernel->vlen, lane = j % p->kernel->vlen;
-            float *c = (float *)p->initial.data + i * s->c_row + vector * s->c_vec + lane, sum = 0;
+            float *c = (float *)p->initial.data + i * s->c_row + column_at(j, s->c_block), sum = 0;
             for (int t = 0; t < p->segments; t++)
                 for (int k = 0; k < s->depth; k++)
                     sum += a[p->segment[t].a + i * s->a_row + k * s->a_k] *
-                           b[p->segment[t].b + k * s->b_k + vector * s->b_vec + lane];
+                           b[p->segment[t].b + k * s->b_k + column_at(j, s->b_block)];
             *c = s->accumulate ? *c + sum : sum;
         }
 }
@@ -130,7 +130,7 @@ static void test_brgemm(void **state)
             fail_msg("product %d of seed %llu: rows %d vectors %d depth %d segments %d a %td,%td b %td,%td c "
                      "%td,%td%s%s",
                      i, (unsigned long long)test_seed(), s->rows, s->vectors, s->depth, p.segments, s->a_row,
-                     s->a_k, s->b_k, s->b_vec, s->c_row, s->c_vec, s->accumulate ? " accumulate" : "",
+                     s->a_k, s->b_k, s->b_block, s->c_row, s->c_block, s->accumulate ? " accumulate" : "",
                      s->stream ? " stream" : "");
         guarded_free(&p.a);
         guarded_free(&p.b);

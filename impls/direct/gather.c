@@ -42,21 +42,20 @@ static void compute(const struct gather *g, const struct turn *turn, int panel, 
 {
     const struct gather_phase *f = &g->phase[turn->item->phase];
     const struct activation *out = &g->out;
-    const int vlen = g->kernel->vlen, y0 = turn->item->y0;
+    const int y0 = turn->item->y0;
     const int blocks = out->blocks - panel * g->width < g->width ? out->blocks - panel * g->width : g->width;
     const int last = y0 + f->strip.rows < f->y->n ? y0 + f->strip.rows : f->y->n;
     const ptrdiff_t plane = (ptrdiff_t)out->h * out->w * out->block;
-    /* With 16 lanes a vector is a block; with fewer a panel is one block. */
-    struct brgemm_shape s = {.vectors = blocks * B / vlen,
+    struct brgemm_shape s = {.vectors = blocks * B / g->kernel->vlen,
                              .depth = f->depth,
                              .a_row = f->strip.pixel,
                              .a_k = 1,
                              .b_k = B,
-                             .b_vec = vlen == B ? f->panel : vlen,
+                             .b_block = f->panel,
                              .c_row = (ptrdiff_t)f->x->out_step * out->block,
-                             .c_vec = vlen == B ? plane : vlen,
+                             .c_block = plane,
                              .accumulate = turn->block > 0,
-                             .stream = (g->stream || f->x->out_step > 1) && turn->blocks == g->in.blocks};
+                             .stream = f->x->out_step > 1 && turn->blocks == g->in.blocks};
     for (int y = y0, next; y < last; y = next) {
         const struct gather_list *list = &f->list[f->list_of_row[y]];
         for (next = y + 1; f->strip.merged && next < last && f->list_of_row[next] == f->list_of_row[y];)

@@ -44,7 +44,6 @@ struct gather {
     int images, together; /* of one group; how many of them share a strip's turn */
     int panels, width;    /* width: output blocks in a panel */
     bool transposed;      /* the weights */
-    bool stream;
     struct axis *y, *x;
     int ys, xs, phases, items;
     struct gather_phase *phase;

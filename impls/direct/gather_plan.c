@@ -8,10 +8,10 @@
 
 enum { B = LAYOUT_BLOCK };
 
-/* A call reduces over at most DEPTH steps: their 9 KB of weights stay in level 1 (a quarter of 32 KB) while all
- * pixels of a strip go by; against whole reductions of 2304 and 4608 steps this gained a fifth on a shared core.
- * PIXELS of a strip, of several images if need be, share what bringing the weights costs; 256 .. 1024 differ by less
- * than the noise. */
+/* A call reduces over at most DEPTH steps: their 18 KB of weights for a panel of 32 channels stay in level 1 while all
+ * pixels of a strip go by; against whole reductions of 2304 and 4608 steps this gained a fifth on a shared core, and 64 .. 144
+ * differ by less than the noise. PIXELS of a strip, of several images if need be, share what bringing the weights costs;
+ * so do 64 .. 1024. */
 enum { DEPTH = 144, PIXELS = 512 };
 
 /* True if all horizontal taps of a pixel are one piece of memory, in the input and in the weights. */
@@ -190,13 +190,13 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
         g->lanes = lanes_kernel(plan->isa)->dot;
     g->transposed = backward && !g->lanes;
     g->tap_weights = native->depthwise ? B : native->block * B;
-    g->width = g->lanes ? 1 : g->kernel->vectors * g->kernel->vlen / B;
+    /* A first layer's few channels make short segments, of which the wide tile's kernel leaves steps over. */
+    const struct brgemm_tile tile = native->block < B ? g->kernel->tall : g->kernel->wide;
+    g->width = g->lanes ? 1 : tile.vectors * g->kernel->vlen / B;
     g->panels = (g->out.blocks + g->width - 1) / g->width;
     const long out_pixels = (long)g->out.h * g->out.w;
     g->together = out_pixels < PIXELS ? (int)(PIXELS / out_pixels) : 1;
     g->together = g->together < q->mb ? g->together : q->mb;
-    /* Outputs beyond the share of the last-level cache that a core may count on go straight to memory. */
-    g->stream = native_bytes(native, g->output) > (16 << 20);
     if (!make_phases(g)) {
         destroy(g);
         return "out of memory";
@@ -209,7 +209,7 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
              native->depthwise ? "depthwise"
              : g->lanes        ? "dot"
                                : "brgemm",
-             g->kernel->rows, g->kernel->vectors, kinds[g->phase[0].strip.kind], g->phase[0].strip.rows);
+             tile.rows, tile.vectors, kinds[g->phase[0].strip.kind], g->phase[0].strip.rows);
     *state = g;
     return NULL;
 }

@@ -90,16 +90,16 @@ static void add_unit(const struct gradient *g, const struct task *task, const st
 {
     const struct conv_problem *q = &g->native.problem;
     const struct activation *src = &g->native.src, *dst = &g->native.dst;
-    const int vlen = g->kernel->vlen, width = g->kernel->vectors * vlen / B;
+    const int vlen = g->kernel->vlen, width = g->kernel->tall.vectors * vlen / B;
     const int columns = g->fused ? 1 : g->x.taps;
     const ptrdiff_t plane = (ptrdiff_t)dst->h * dst->w * B;
     struct brgemm_shape s = {.rows = g->fused ? g->x.taps * src->block : src->block,
                              .a_row = 1,
                              .a_k = g->strip.pixel,
                              .b_k = B,
-                             .b_vec = vlen == B ? plane : vlen,
+                             .b_block = plane,
                              .c_row = B,
-                             .c_vec = vlen == B ? oc_pitch : vlen,
+                             .c_block = oc_pitch,
                              .accumulate = true};
     for (int i = 0; i < task->ibs; i++)
         for (int tx = 0; tx < columns; tx++)
@@ -227,7 +227,7 @@ static void destroy(void *state)
 static void cut_tasks(struct gradient *g)
 {
     const struct native *n = &g->native;
-    const int width = g->kernel->vectors * g->kernel->vlen / B;
+    const int width = g->kernel->tall.vectors * g->kernel->vlen / B;
     g->obs = n->dst.blocks;
     g->ibs = n->src.blocks;
     while (sizeof(float) * g->obs * g->ibs * native_weight_block(n) > cache_bytes() / 2) {

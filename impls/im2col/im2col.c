@@ -68,23 +68,24 @@ static void multiply(const struct state *s, size_t rows, size_t cols, size_t dep
                      struct matrix b, float *c, size_t c_stride, bool accumulate)
 {
     enum { A_BYTES = 128 << 10 };
-    const size_t vlen = s->kernel->vlen, width = s->kernel->vectors * vlen;
-    const size_t block = min(rows, size_round_up(A_BYTES / sizeof(float) / (depth + 1) + 1, s->kernel->rows));
+    const size_t vlen = s->kernel->vlen, width = s->kernel->tall.vectors * vlen;
+    const size_t block =
+        min(rows, size_round_up(A_BYTES / sizeof(float) / (depth + 1) + 1, s->kernel->tall.rows));
     const size_t blocks = (rows + block - 1) / block;
     struct brgemm_shape shape = {.depth = (int)depth,
                                  .a_row = a.stride,
                                  .a_k = 1,
                                  .b_k = b.stride,
-                                 .b_vec = vlen,
+                                 .b_block = BRGEMM_BLOCK,
                                  .c_row = c_stride,
-                                 .c_vec = vlen,
+                                 .c_block = BRGEMM_BLOCK,
                                  .accumulate = accumulate};
     const struct brgemm_segment whole = {0, 0};
     for (size_t i = 0; i < blocks; i++) {
-        struct range r = part(rows, s->kernel->rows, blocks, i);
+        struct range r = part(rows, s->kernel->tall.rows, blocks, i);
         shape.rows = (int)(r.end - r.begin);
         for (size_t col = 0; col < cols; col += width) {
-            shape.vectors = (int)min(s->kernel->vectors, (cols - col + vlen - 1) / vlen);
+            shape.vectors = (int)min(s->kernel->tall.vectors, (cols - col + vlen - 1) / vlen);
             s->kernel->run(&shape, 1, &whole, a.at + r.begin * a.stride, b.at + col,
                            c + r.begin * c_stride + col);
         }
@@ -290,7 +291,7 @@ static void plan_blocks(struct state *s)
     const size_t blocks = (s->k + ROWS - 1) / ROWS;
     s->channels = (int)((s->icg + blocks - 1) / blocks);
     const size_t rows = (size_t)s->channels * s->taps + min(s->ocg, ROWS),
-                 width = s->kernel->vectors * s->kernel->vlen;
+                 width = s->kernel->tall.vectors * s->kernel->vlen;
     size_t chunk = l2_bytes() / 2 / sizeof(float) / rows / width * width;
     if (chunk < 2 * width)
         chunk = 2 * width;
@@ -357,7 +358,8 @@ static const char *plan(struct conv_plan *plan)
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         plan->bytes[t] = conv_elements(&plan->problem, t) * sizeof(float);
     snprintf(plan->detail, sizeof plan->detail, "%s %dx%d, blocks of %zu x %zu", isa_name(plan->isa),
-             s.kernel->rows, s.kernel->vectors * s.kernel->vlen, (size_t)s.channels * s.taps, s.chunk);
+             s.kernel->tall.rows, s.kernel->tall.vectors * s.kernel->vlen, (size_t)s.channels * s.taps,
+             s.chunk);
     plan->state = malloc(sizeof s);
     if (!plan->state)
         return "out of memory";

@@ -3,9 +3,9 @@
  *     C[i][j]  (+)=  sum over segments s, and k < depth, of  A_s[i][k] * B_s[k][j]
  *
  * i < rows (any number; cut into register tiles), j < vectors * vlen. A is read one scalar at a time and
- * broadcast, B and C are read a vector at a time, so A may have any strides: an image with a pixel stride (direct
- * convolution: one segment per channel block and tap), a packed panel (im2col), transformed tiles (Winograd),
- * pixels as the reduction (weight gradient). One kernel, many users: Georganas et al., "High-Performance Deep
+ * broadcast, so it may have any strides: an image with a pixel stride (direct convolution: one segment per channel
+ * block and tap), a packed panel (im2col), transformed tiles (Winograd), pixels as the reduction (weight gradient).
+ * The columns of B and C stand in blocks of BRGEMM_BLOCK, the channel blocks of the layouts. One kernel, many users: Georganas et al., "High-Performance Deep
  * Learning via a Single Building Block", IPDPS 2020 (arXiv 1906.06440).
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { BRGEMM_BLOCK = 16 };
+
 /* Where a segment's A and B begin, in floats from the base pointers of the call. */
 struct brgemm_segment {
     ptrdiff_t a, b;
@@ -24,29 +26,36 @@ struct brgemm_segment {
 
 /* Strides in floats. */
 struct brgemm_shape {
-    int rows;               /* >= 0 */
-    int vectors;            /* 1 .. brgemm_kernel.vectors */
-    int depth;              /* k per segment, >= 0 */
-    ptrdiff_t a_row, a_k;   /* A_s[i][k] = a[segment.a + i*a_row + k*a_k] */
-    ptrdiff_t b_k, b_vec;   /* vector v of B_s[k] begins at b[segment.b + k*b_k + v*b_vec] */
-    ptrdiff_t c_row, c_vec; /* vector v of C[i] begins at c[i*c_row + v*c_vec] */
-    bool accumulate;        /* C += instead of C = */
-    bool stream;            /* non-temporal stores: C aligned to the vector, and not accumulate */
+    int rows;                 /* >= 0 */
+    int vectors;              /* 1 .. brgemm_kernel.wide.vectors; the last block may be half a block */
+    int depth;                /* k per segment, >= 0 */
+    ptrdiff_t a_row, a_k;     /* A_s[i][k] = a[segment.a + i*a_row + k*a_k] */
+    ptrdiff_t b_k, b_block;   /* block n of B_s[k] begins at b[segment.b + k*b_k + n*b_block] */
+    ptrdiff_t c_row, c_block; /* block n of C[i] begins at c[i*c_row + n*c_block] */
+    bool accumulate;          /* C += instead of C = */
+    bool stream;              /* non-temporal stores: C aligned to the vector, and not accumulate */
 
-    /* NULL, or what B of the next call will be: a cache line is prefetched every four steps of a register tile, which
-     * hides more latency than prefetching all at once; as many floats in all as B has. */
+    /* NULL, or what B of the next call will be, its blocks b_block apart and each in one piece: a cache line is prefetched
+     * every four steps of a register tile, which hides more latency than prefetching all at once. */
     const float *ahead;
 };
 
 typedef void brgemm_fn(const struct brgemm_shape *shape, int segments, const struct brgemm_segment *segment,
                        const float *a, const float *b, float *c);
 
+/* Its register tiles as users cut their work for: any smaller number of rows or vectors is right too. */
+struct brgemm_tile {
+    int rows, vectors; /* vectors: whole blocks */
+};
+
 /* A kernel and its block sizes travel together. */
 struct brgemm_kernel {
     brgemm_fn *run;
-    int vlen;            /* floats per vector */
-    int rows;            /* rows of the largest register tile: multiples of it are the most efficient */
-    int vectors;         /* vectors across the register tile; the tile is vectors * vlen wide */
+    int vlen;                /* floats per vector */
+    struct brgemm_tile wide; /* the fastest */
+    /* For C of few rows, and for A or B with strides other than those of blocks. On AVX2 16 rows are 6 + 5 + 5 of 2
+     * vectors; tiles of 3 x 4 leave two of 2 x 4, and the gradient lost a tenth (measured). */
+    struct brgemm_tile tall;
     void (*fence)(void); /* orders streamed stores before later ones: once a thread, after its last call */
 };
 

@@ -1,13 +1,22 @@
 /* The batch-reduce register kernel (see brgemm.h).
  *
- *          b0 b1          per k: VECTORS loads of B, one broadcast of A a row,
- *     a0 | c00 c01        and rows * VECTORS multiply-adds into accumulators that stay in registers
- *     a1 | c10 c11        through all segments. FMA latency x ports = 8 chains are needed at least:
- *      .. ..              4 rows x 2 vectors and up keep both FMA ports of current x86 cores busy.
+ *          b0 b1 b2 b3        per k: VECTORS loads of B, one broadcast of A a row,
+ *     a0 | c00 .. .. c03      and rows * VECTORS multiply-adds into accumulators that stay in registers
+ *     a1 | c10 .. .. c13      through all segments. FMA latency x ports = 8 chains are needed at least:
+ *      .. ..                  2 rows x 4 vectors and up keep both FMA ports of current x86 cores busy.
  *
- * What limits a core that shares its instruction slots with another thread is instructions, not multiply-adds: the
- * 6 x 2 tile spends 20 on 12, and every further one costs up to 5 %. So k is unrolled by 4, the strides that users
- * really have are constants, and addresses and registers are chosen with care: count them in the disassembly.
+ * What limits a core that shares its instruction slots and load ports with another thread is instructions and loads, not
+ * multiply-adds. With 16 registers, a tile of 12 sums costs for each k (a loop around the tile on two Zen 3 cores that were shared
+ * with others, medians of 300 runs):
+ *
+ *     rows x vectors, of B in registers       instructions   loads   of the FMA ceiling
+ *     6 x 2, 2                                20             8       82 .. 87 %
+ *     4 x 3, 3                                19             7       85 .. 89 %
+ *     3 x 4, 3: the fourth one stays in       18             9       85 .. 90 %
+ *     3 x 4, 2  memory, read by each row      17             11      75 .. 80 %
+ *
+ * So k is unrolled, the strides that users really have are constants, nothing is tested for a rest that cannot be, and
+ * addresses and registers are chosen with care: count them in the disassembly (3 x 4: 152 for 8 steps, 96 of them multiply-adds).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #if defined(__FMA__) && !defined(__clang__)
@@ -17,42 +26,60 @@
 #include "kernels/brgemm.h"
 #include "kernels/simd.h"
 
-/* Registers: ROWS * 2 accumulators, 2 of B, 1 of A: 15 of 16 on AVX2, 31 of 32 on AVX-512; the generic
- * vector is two SSE registers. */
+/* The widest tile, and the most rows of a tile of 1, 2, .. vectors. Registers: 14 x 2 sums, 2 of B, 1 of A of the 32 of
+ * AVX-512; 3 x 4 sums, 3 of B, 1 of A of the 16 of AVX2; a vector of generic code is two of SSE's 16. */
 #if VLEN == 16
-enum { ROWS = 14, VECTORS = 2 };
+enum { VECTORS = 2, ROWS = 14, MOST_ROWS = 14 };
+static const int rows_of[VECTORS] = {ROWS, ROWS};
 #elif defined(__AVX2__)
-enum { ROWS = 6, VECTORS = 2 };
+enum { VECTORS = 4, ROWS = 3, MOST_ROWS = 6 };
+static const int rows_of[VECTORS] = {6, 6, ROWS, ROWS};
 #else
-enum { ROWS = 3, VECTORS = 2 };
+enum { VECTORS = 2, ROWS = 3, MOST_ROWS = 3 };
+static const int rows_of[VECTORS] = {ROWS, ROWS};
 #endif
 
-enum { LINE = 16 }; /* floats in a cache line */
+enum { IN_BLOCK = BRGEMM_BLOCK / VLEN }; /* vectors */
+
+/* A reduction is unrolled WHOLE times where segments are a multiple of it, as channel blocks are; otherwise 4 times, which
+ * leaves fewer steps over. */
+enum { WHOLE = 8 };
+
+/* Floats in a cache line, and tiles that together prefetch a block of B, at a line every four steps. */
+enum { LINE = 16, TILES_PER_BLOCK = 4 * BRGEMM_BLOCK / LINE };
 
 /* The strides inside a segment. */
 struct strides {
-    ptrdiff_t a_row, a_k, b_k, b_vec;
+    ptrdiff_t a_row, a_k, b_k, b_block;
 };
 
 /* A pointer reaches REACH rows, for addresses scale an index by one or two rows. */
-enum { REACH = 3, POINTERS = (ROWS + REACH - 1) / REACH };
+enum { REACH = 3, POINTERS = (MOST_ROWS + REACH - 1) / REACH };
+
+SIMD const float *vector_of(const float *row, int v, ptrdiff_t block)
+{
+    return row + v / IN_BLOCK * block + v % IN_BLOCK * VLEN;
+}
 
 /* One step of the reduction, and on to the next. */
-SIMD void step(int rows, int vectors, vec sum[ROWS][VECTORS], const float *at[POINTERS], const float **b,
+SIMD void step(int rows, int vectors, vec sum[MOST_ROWS][VECTORS], const float *at[POINTERS], const float **b,
                struct strides s)
 {
     const bool alone = __builtin_constant_p(s.a_row); /* the first pointer reaches all */
     const ptrdiff_t a_row = alone ? s.a_row : vec_stride(s.a_row);
-    vec row[VECTORS];
-#pragma GCC unroll 2
-    for (int v = 0; v < vectors; v++)
-        row[v] = vec_load(*b + v * s.b_vec);
+    vec row[3];
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors && v < 3; v++)
+        row[v] = vec_load(vector_of(*b, v, s.b_block));
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++) {
         const vec x = vec_all(alone ? at[0][i * a_row] : at[i / REACH][i % REACH * a_row]);
-#pragma GCC unroll 2
-        for (int v = 0; v < vectors; v++)
-            vec_multiply_add(&sum[i][v], x, row[v]);
+        if (vectors == 4)
+            vec_multiply_add_4(sum[i], x, row, vector_of(*b, 3, s.b_block));
+        else
+#pragma GCC unroll 3
+            for (int v = 0; v < vectors; v++)
+                vec_multiply_add(&sum[i][v], x, row[v]);
     }
 #pragma GCC unroll 5
     for (int i = 0; i < POINTERS; i++)
@@ -60,15 +87,15 @@ SIMD void step(int rows, int vectors, vec sum[ROWS][VECTORS], const float *at[PO
     *b += s.b_k;
 }
 
-SIMD void store(int rows, int vectors, vec sum[ROWS][VECTORS], const struct brgemm_shape *s, float *c)
+SIMD void store(int rows, int vectors, vec sum[MOST_ROWS][VECTORS], const struct brgemm_shape *s, float *c)
 {
-    const ptrdiff_t c_row = s->c_row, c_vec = s->c_vec;
+    const ptrdiff_t c_row = s->c_row, c_block = s->c_block;
     const bool accumulate = s->accumulate, stream = s->stream;
 #define EACH(statement)                                                                                      \
     _Pragma("GCC unroll 14") for (int i = 0; i < rows; i++)                                                  \
-        _Pragma("GCC unroll 2") for (int v = 0; v < vectors; v++)                                            \
+        _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++)                                            \
     {                                                                                                        \
-        float *to = c + i * c_row + v * c_vec;                                                               \
+        float *to = (float *)vector_of(c + i * c_row, v, c_block);                                           \
         statement;                                                                                           \
     }
     if (accumulate)
@@ -88,41 +115,47 @@ struct call {
     const float *a, *b;
     float *c;
     const float *ahead;
-    int paced; /* tiles that prefetch, so that together they fetch as much as B has */
+    int tile, paced; /* so many are done; prefetch */
 };
 
-/* `count` register tiles, one below the other. rows, vectors and most strides are constants at every call, so
- * that the loops over them unroll and addresses fold. */
-SIMD void tiles(int rows, int vectors, struct strides st, struct call *call, int count)
+/* `count` register tiles, one below the other. rows, vectors, whole (depth is a multiple of WHOLE) and most strides are
+ * constants at every call, so that the loops over them unroll and addresses fold. */
+SIMD void tiles(int rows, int vectors, bool whole, struct strides st, struct call *call, int count)
 {
     const struct brgemm_shape *s = call->shape;
     const float *a = call->a, *b = call->b, *ahead = call->ahead;
     float *c = call->c;
-    for (; count > 0; count--, call->paced--, a += rows * st.a_row, c += rows * s->c_row) {
-        const ptrdiff_t line = call->paced > 0 ? LINE : 0;
-        vec sum[ROWS][VECTORS];
+    const struct brgemm_segment *end = call->segment + call->segments;
+    const int depth = s->depth, unroll = whole ? WHOLE : 4;
+    for (; count > 0; count--, call->tile++, a += rows * st.a_row, c += rows * s->c_row) {
+        if (call->tile < call->paced && call->tile % TILES_PER_BLOCK == 0)
+            ahead = s->ahead + call->tile / TILES_PER_BLOCK * s->b_block;
+        vec sum[MOST_ROWS][VECTORS];
 #pragma GCC unroll 14
         for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
             for (int v = 0; v < vectors; v++)
                 sum[i][v] = vec_zero();
         if (s->accumulate)
             for (int i = 0; i < rows; i++)
-                for (int v = 0; v < vectors * VLEN; v += LINE)
-                    __builtin_prefetch(c + i * s->c_row + v / VLEN * s->c_vec, 1);
-        for (int t = 0; t < call->segments; t++) {
-            const float *at[POINTERS], *bk = b + call->segment[t].b;
+                for (int v = 0; v < vectors; v += IN_BLOCK)
+                    __builtin_prefetch(vector_of(c + i * s->c_row, v, s->c_block), 1);
+        const bool paced = call->tile < call->paced;
+        for (const struct brgemm_segment *t = call->segment; t < end; t++) {
+            const float *at[POINTERS], *bk = b + t->b;
 #pragma GCC unroll 5
             for (int i = 0; i < POINTERS; i++)
-                at[i] = a + call->segment[t].a + i * REACH * st.a_row;
-            int k = s->depth;
-            for (; k >= 4; k -= 4, ahead += line) {
-                __builtin_prefetch(ahead);
-#pragma GCC unroll 4
-                for (int u = 0; u < 4; u++)
+                at[i] = a + t->a + i * REACH * st.a_row;
+            int k = depth;
+            for (; whole ? k > 0 : k >= unroll; k -= unroll) {
+                if (paced)
+                    for (int u = 0; u < unroll; u += 4, ahead += LINE)
+                        __builtin_prefetch(ahead);
+#pragma GCC unroll 8
+                for (int u = 0; u < unroll; u++)
                     step(rows, vectors, sum, at, &bk, st);
             }
-            for (; k > 0; k--)
+            for (; !whole && k > 0; k--)
                 step(rows, vectors, sum, at, &bk, st);
         }
         store(rows, vectors, sum, s, c);
@@ -134,55 +167,55 @@ SIMD void tiles(int rows, int vectors, struct strides st, struct call *call, int
 
 typedef void tiles_fn(struct call *call, int count);
 
-/* The strides of B that are worth a variant: panels of both vectors side by side. With 16 lanes an instruction
- * does twice the work, so that there the general ones cost little, and a block of 16 channels is one vector. */
-#if VLEN == 16
-#define B_IS_USUAL(s) true
-#define B_USUAL(s)    (s)->b_k, (s)->b_vec
-#else
-#define B_IS_USUAL(s) ((s)->b_k == 2 * VLEN && (s)->b_vec == VLEN)
-#define B_USUAL(s)    2 * VLEN, VLEN
-#endif
-
+/* Of the blocks of B, those that stand alone are worth a variant. */
 #define TILES(rows, vectors)                                                                                 \
     static void tiles_##rows##x##vectors(struct call *call, int count)                                       \
     {                                                                                                        \
         const struct brgemm_shape *s = call->shape;                                                          \
-        if (s->a_k == 1 && B_IS_USUAL(s))                                                                    \
-            tiles(rows, vectors, (struct strides){s->a_row, 1, B_USUAL(s)}, call, count);                    \
-        else if (s->a_row == 1 && B_IS_USUAL(s))                                                             \
-            tiles(rows, vectors, (struct strides){1, s->a_k, B_USUAL(s)}, call, count);                      \
+        const struct strides usual = {s->a_row, 1, BRGEMM_BLOCK, s->b_block};                                \
+        if (s->a_k == 1 && s->b_k == BRGEMM_BLOCK && s->depth % WHOLE == 0)                                  \
+            tiles(rows, vectors, true, usual, call, count);                                                  \
+        else if (s->a_k == 1 && s->b_k == BRGEMM_BLOCK)                                                      \
+            tiles(rows, vectors, false, usual, call, count);                                                 \
+        else if (s->a_row == 1 && s->b_k == BRGEMM_BLOCK)                                                    \
+            tiles(rows, vectors, false, (struct strides){1, s->a_k, BRGEMM_BLOCK, s->b_block}, call, count); \
         else                                                                                                 \
-            tiles(rows, vectors, (struct strides){s->a_row, s->a_k, s->b_k, s->b_vec}, call, count);         \
+            tiles(rows, vectors, false, (struct strides){s->a_row, s->a_k, s->b_k, s->b_block}, call,        \
+                  count);                                                                                    \
     }
+#define UP_TO_3(X, vectors) X(1, vectors) X(2, vectors) X(3, vectors)
+#define UP_TO_6(X, vectors) UP_TO_3(X, vectors) X(4, vectors) X(5, vectors) X(6, vectors)
+#define UP_TO_14(X, vectors)                                                                                 \
+    UP_TO_6(X, vectors)                                                                                      \
+    X(7, vectors)                                                                                            \
+    X(8, vectors) X(9, vectors) X(10, vectors) X(11, vectors) X(12, vectors) X(13, vectors) X(14, vectors)
 #if VLEN == 16
-#define FOR_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#define FOR_TILES(X) UP_TO_14(X, 1) UP_TO_14(X, 2)
 #elif defined(__AVX2__)
-#define FOR_ROWS(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define FOR_TILES(X) UP_TO_6(X, 1) UP_TO_6(X, 2) UP_TO_3(X, 3) UP_TO_3(X, 4)
 #else
-#define FOR_ROWS(X) X(1) X(2) X(3)
+#define FOR_TILES(X) UP_TO_3(X, 1) UP_TO_3(X, 2)
 #endif
-#define BOTH(rows)  TILES(rows, 1) TILES(rows, 2)
-#define ENTRY(rows) {tiles_##rows##x1, tiles_##rows##x2},
+#define ENTRY(rows, vectors) [vectors - 1][rows - 1] = tiles_##rows##x##vectors,
 
-FOR_ROWS(BOTH)
-static tiles_fn *const table[ROWS][VECTORS] = {FOR_ROWS(ENTRY)};
+FOR_TILES(TILES)
+static tiles_fn *const table[VECTORS][MOST_ROWS] = {FOR_TILES(ENTRY)};
 
 /* Cuts the rows into tiles of two sizes that differ by one, so that none is much smaller (and slower) than the
  * others. */
 static void run(const struct brgemm_shape *s, int segments, const struct brgemm_segment *segment,
                 const float *a, const float *b, float *c)
 {
-    const int count = (s->rows + ROWS - 1) / ROWS;
+    const int most = rows_of[s->vectors - 1], count = (s->rows + most - 1) / most;
     if (count == 0)
         return;
     const int rows = s->rows / count, tall = s->rows % count;
-    struct call call = {s, segments, segment, a, b, c, s->ahead ? s->ahead : b, 0};
+    struct call call = {s, segments, segment, a, b, c, .ahead = b};
     if (s->ahead)
-        call.paced = 4 * s->vectors * VLEN / LINE;
+        call.paced = (s->vectors + IN_BLOCK - 1) / IN_BLOCK * TILES_PER_BLOCK;
     if (tall > 0)
-        table[rows][s->vectors - 1](&call, tall);
-    table[rows - 1][s->vectors - 1](&call, count - tall);
+        table[s->vectors - 1][rows](&call, tall);
+    table[s->vectors - 1][rows - 1](&call, count - tall);
 }
 
 static void fence(void)
@@ -190,4 +223,4 @@ static void fence(void)
     vec_stream_fence();
 }
 
-const struct brgemm_kernel ISA_NAME(brgemm_kernel) = {run, VLEN, ROWS, VECTORS, fence};
+const struct brgemm_kernel ISA_NAME(brgemm_kernel) = {run, VLEN, {ROWS, VECTORS}, {MOST_ROWS, 2}, fence};

@@ -67,6 +67,24 @@ SIMD void vec_multiply_add_at(vec *sum, vec x, const float *y)
 #endif
 }
 
+/* sum[0 .. 3] += x * y, of which three vectors are at hand and the last one is in memory. One statement, for with all 16
+ * registers of AVX2 in use gcc otherwise loads each y again for each sum. */
+SIMD void vec_multiply_add_4(vec sum[4], vec x, const vec y[3], const float *last)
+{
+#if defined(__FMA__) && (VLEN == 8 || defined(__AVX512F__))
+    __asm__("vfmadd231ps %5, %4, %0\n\t"
+            "vfmadd231ps %6, %4, %1\n\t"
+            "vfmadd231ps %7, %4, %2\n\t"
+            "vfmadd231ps %8, %4, %3"
+            : "+&v"(sum[0]), "+&v"(sum[1]), "+&v"(sum[2]), "+v"(sum[3])
+            : "v"(x), "v"(y[0]), "v"(y[1]), "v"(y[2]), "m"(*(const vec *)last));
+#else
+    for (int v = 0; v < 3; v++)
+        sum[v] += x * y[v];
+    sum[3] += x * vec_load(last);
+#endif
+}
+
 /* p, of which the compiler no longer knows where it came from: gcc otherwise keeps one address a load, and spills. */
 SIMD const float *vec_pointer(const float *p)
 {

@@ -93,14 +93,14 @@ struct task {
 
 static void multiply(const struct winograd *w, const struct layout *l, struct task t, struct operands o)
 {
-    const int vlen = w->gemm->vlen, panel = w->gemm->vectors * vlen, width = (t.k_end - t.k) * B;
+    const int vlen = w->gemm->vlen, panel = w->gemm->tall.vectors * vlen, width = (t.k_end - t.k) * B;
     struct brgemm_shape shape = {.rows = (t.c_end - t.c) * B,
                                  .a_row = 1,
                                  .a_k = l->v_tile,
                                  .b_k = B,
-                                 .b_vec = vlen < B ? vlen : l->d_block,
+                                 .b_block = l->d_block,
                                  .c_row = B,
-                                 .c_vec = vlen < B ? vlen : l->s_block,
+                                 .c_block = l->s_block,
                                  .accumulate = t.accumulate};
     for (int tile = 0; tile < t.tiles; tile += CHUNK, shape.accumulate = true) {
         const struct brgemm_segment first = {tile * l->v_tile, tile * B};
@@ -184,7 +184,7 @@ static void run_own_tiles(const struct job *j, int group)
                             (struct winograd_panel){own + l->d, l->d_point, l->d_block, B});
         phase_mark(PHASE_INPUT);
         const long next = index + 1 < end ? index + 1 : w->parts;
-        const long calls = (long)w->points * (w->kb * B / w->gemm->vlen / w->gemm->vectors + 1);
+        const long calls = (long)w->points * (w->kb * B / w->gemm->vlen / w->gemm->tall.vectors + 1);
         struct winograd_ahead ahead[] = {winograd_ahead(w, j->src, group, true, next, calls),
                                          winograd_ahead(w, j->dst, group, false, next, calls)};
         multiply(w, l, t, (struct operands){own + l->v, own + l->d, own + l->s, ahead});

@@ -7,7 +7,7 @@
  * some input channels at a time, so that these never leave the level 2 cache.
  *
  *     values of the tiles        V  [point][c block][tile][16]
- *     values of the weights      U  [point][k panel][c][panel]       panel: width of the register tile
+ *     values of the weights      U  [point][k block][c][16]
  *     products                   M  [point][k block][tile][16]       own tiles: over V of the point before, which is used up
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -21,14 +21,15 @@
 enum {
     B = LAYOUT_BLOCK,
     TAPS = WINOGRAD_TAPS * WINOGRAD_TAPS,
+    SHARED_PANELS = 2,
     CHUNK = 8 /* channel blocks summed in registers before they are added to M: shorter sums, less rounding */
 };
 
 /* Layouts that follow from the blocking, in floats. */
 struct layout {
-    int panel;          /* channels in a panel of U */
+    int panel;          /* channel blocks across the register tile */
     int c_step, k_step; /* channel blocks that U holds */
-    ptrdiff_t u_panel, u_point, block, v_point, m_point;
+    ptrdiff_t u_block, u_point, block, v_point, m_point;
     ptrdiff_t shared, thread; /* scratch of the team (U, or V if tiles are shared) and of a thread */
     ptrdiff_t m;              /* where M begins in that of a thread */
 };
@@ -40,15 +41,14 @@ static int min(int a, int b)
 
 static struct layout make_layout(const struct winograd *w)
 {
-    struct layout l = {.panel = w->gemm->vectors * w->gemm->vlen, .c_step = w->cb, .k_step = w->kb};
-    const int panel_blocks = l.panel / B;
+    struct layout l = {.panel = w->gemm->wide.vectors * w->gemm->vlen / B, .c_step = w->cb, .k_step = w->kb};
     if (w->shared) {
-        l.k_step = min(2 * panel_blocks, w->kb);
+        l.k_step = min(SHARED_PANELS * l.panel, w->kb);
         const ptrdiff_t bytes = sizeof(float) * w->points * l.k_step * B * B; /* of U for one block of c */
         l.c_step = min(w->cb, (int)(winograd_l2_bytes() * 2 / 3 / bytes) + 1);
     }
-    l.u_panel = (ptrdiff_t)l.c_step * B * l.panel;
-    l.u_point = winograd_stride((l.k_step + panel_blocks - 1) / panel_blocks * l.u_panel);
+    l.u_block = (ptrdiff_t)l.c_step * B * B;
+    l.u_point = winograd_stride(l.k_step * l.u_block);
     l.block = winograd_stride((ptrdiff_t)w->tile_block * B);
     l.v_point = winograd_stride(l.block * (w->shared || w->cb > w->kb ? w->cb : w->kb));
     l.m_point = w->shared ? winograd_stride(l.block * l.k_step) : l.v_point;
@@ -97,7 +97,7 @@ static void transform_block(const struct winograd *w, const struct layout *l, bo
                                            .height = WINOGRAD_TAPS,
                                            .width = WINOGRAD_TAPS};
     const struct winograd_values to = {
-        .base = values, .point = l->u_point, .item = l->panel, .window = B, .items = B};
+        .base = values, .point = l->u_point, .item = B, .window = B, .items = B};
     w->kernel->weights(&window, &to);
 }
 
@@ -113,10 +113,8 @@ static void transform_weights(const struct winograd *w, const struct layout *l, 
         for (int c = p.c; c < p.c_end; c++) {
             const size_t block = backward ? ((size_t)p.group * w->cb + c) * w->kb + k
                                           : ((size_t)p.group * w->kb + k) * w->cb + c;
-            const int column = (k % l->k_step) * B;
             transform_block(w, l, backward, wei + block * TAPS * B * B,
-                            u + column / l->panel * l->u_panel + column % l->panel +
-                                (ptrdiff_t)(c % l->c_step) * B * l->panel);
+                            u + k % l->k_step * l->u_block + (ptrdiff_t)(c % l->c_step) * B * B);
         }
 }
 
@@ -132,16 +130,15 @@ static void multiply(const struct winograd *w, const struct layout *l, struct br
 {
     struct brgemm_segment segment[CHUNK];
     for (int s = 0; s < CHUNK; s++)
-        segment[s] = (struct brgemm_segment){s * l->block, (ptrdiff_t)s * B * l->panel};
+        segment[s] = (struct brgemm_segment){s * l->block, (ptrdiff_t)s * B * B};
     for (int c = 0; c < cb; c += CHUNK, shape.accumulate = true)
-        for (int k = 0; k * l->panel < kb * B; k++) {
-            const float *panel = o.u + k * l->u_panel + (ptrdiff_t)c * B * l->panel;
-            shape.vectors = min(kb * B - k * l->panel, l->panel) / w->gemm->vlen;
-            shape.ahead = (k + 1) * l->panel < kb * B ? panel + l->u_panel
-                          : c + CHUNK < cb            ? o.u + (ptrdiff_t)(c + CHUNK) * B * l->panel
-                                                      : o.u + l->u_point;
-            w->gemm->run(&shape, min(cb - c, CHUNK), segment, o.v + c * l->block, panel,
-                         o.m + k * (l->panel / B) * l->block);
+        for (int k = 0; k < kb; k += l->panel) {
+            const float *panel = o.u + k * l->u_block + (ptrdiff_t)c * B * B;
+            shape.vectors = min(kb - k, l->panel) * B / w->gemm->vlen;
+            shape.ahead = k + l->panel < kb ? panel + l->panel * l->u_block
+                          : c + CHUNK < cb  ? o.u + (ptrdiff_t)(c + CHUNK) * B * B
+                                            : o.u + l->u_point;
+            w->gemm->run(&shape, min(cb - c, CHUNK), segment, o.v + c * l->block, panel, o.m + k * l->block);
             if (o.ahead)
                 winograd_ahead_step(o.ahead);
         }
@@ -150,15 +147,14 @@ static void multiply(const struct winograd *w, const struct layout *l, struct br
 static void multiply_points(const struct winograd *w, const struct layout *l, struct winograd_part tiles,
                             struct weights_part weights, struct operands o)
 {
-    const int vlen = w->gemm->vlen;
     const struct brgemm_shape shape = {.rows = (int)(tiles.tile_end - tiles.tile),
                                        .depth = B,
                                        .a_row = B,
                                        .a_k = 1,
-                                       .b_k = l->panel,
-                                       .b_vec = vlen,
+                                       .b_k = B,
+                                       .b_block = l->u_block,
                                        .c_row = B,
-                                       .c_vec = vlen < B ? vlen : l->block,
+                                       .c_block = l->block,
                                        .accumulate = weights.c > 0};
     for (int point = 0; point < w->points; point++)
         multiply(w, l, shape, weights.c_end - weights.c, weights.k_end - weights.k,
@@ -190,7 +186,8 @@ static void run_own_tiles(const struct job *j, int group)
     for (long index = 0; index < w->parts; index++) {
         const struct winograd_part in = winograd_cut(w, index, w->parts, w->cb);
         const struct winograd_part out = winograd_cut(w, index, w->parts, w->kb);
-        const long calls = (long)w->points * ((w->cb + CHUNK - 1) / CHUNK) * (l->u_point / l->u_panel);
+        const long calls =
+            (long)w->points * ((w->cb + CHUNK - 1) / CHUNK) * ((w->kb + l->panel - 1) / l->panel);
         struct winograd_ahead ahead =
             winograd_ahead(w, j->large, group, true, index + omp_get_num_threads(), calls);
         float *v = m + l->m_point;
