@@ -33,8 +33,7 @@ struct product {
     struct guarded a, b, c, initial;
 };
 
-/* Strides as the users have them (A with k or rows side by side, B and C in blocks or in rows), and others.
- * The matrices fill their memory to the last float. */
+/* Strides as the users have them (A with k or rows side by side, B and C in blocks or in rows). The matrices fill their memory to the last float. */
 static struct brgemm_shape random_shape(const struct brgemm_kernel *kernel, uint64_t *random)
 {
     struct brgemm_shape s = {.rows = random_below(random, 41),
@@ -43,14 +42,15 @@ static struct brgemm_shape random_shape(const struct brgemm_kernel *kernel, uint
                              .a_row = 1,
                              .a_k = 1,
                              .accumulate = random_below(random, 2)};
-    const int a_layout = random_below(random, 3), width = s.vectors * kernel->vlen;
-    if (a_layout != 0) /* k is not innermost */
-        s.a_k = (s.rows + 1) * (a_layout == 2 ? 3 : 1);
-    if (a_layout != 1)
-        s.a_row = (s.depth + 1) * (a_layout == 2 ? 2 : 1);
+    const int width = s.vectors * kernel->vlen;
+    const bool rows_innermost = random_below(random, 2);
+    if (rows_innermost)
+        s.a_k = s.rows + 1;
+    else
+        s.a_row = s.depth + 1;
     s.b_k = BRGEMM_BLOCK;
     s.b_block = (s.depth + 1) * BRGEMM_BLOCK;
-    if (random_below(random, 2)) {
+    if (!rows_innermost && random_below(random, 2)) {
         s.b_k = width + random_below(random, 9);
         s.b_block = BRGEMM_BLOCK;
     }

@@ -3,10 +3,10 @@
  *     C[i][j]  (+)=  sum over segments s, and k < depth, of  A_s[i][k] * B_s[k][j]
  *
  * i < rows (any number; cut into register tiles), j < vectors * vlen. A is read one scalar at a time and
- * broadcast, so it may have any strides: an image with a pixel stride (direct convolution: one segment per channel
- * block and tap), a packed panel (im2col), transformed tiles (Winograd), pixels as the reduction (weight gradient).
- * The columns of B and C stand in blocks of BRGEMM_BLOCK, the channel blocks of the layouts. One kernel, many users: Georganas et al., "High-Performance Deep
- * Learning via a Single Building Block", IPDPS 2020 (arXiv 1906.06440).
+ * broadcast, so it may be an image with a pixel stride (direct convolution: one segment per channel block and tap),
+ * a matrix (im2col), transformed tiles (Winograd), or have pixels as the reduction (weight gradient). The columns of
+ * B and C stand in blocks of BRGEMM_BLOCK, the channel blocks of the layouts. One kernel, many users: Georganas et al.,
+ * "High-Performance Deep Learning via a Single Building Block", IPDPS 2020 (arXiv 1906.06440).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_BRGEMM_H
@@ -26,10 +26,11 @@ struct brgemm_segment {
 
 /* Strides in floats. */
 struct brgemm_shape {
-    int rows;                 /* >= 0 */
-    int vectors;              /* 1 .. brgemm_kernel.wide.vectors; the last block may be half a block */
-    int depth;                /* k per segment, >= 0 */
-    ptrdiff_t a_row, a_k;     /* A_s[i][k] = a[segment.a + i*a_row + k*a_k] */
+    int rows;    /* >= 0 */
+    int vectors; /* 1 .. brgemm_kernel.wide.vectors; the last block may be half a block */
+    int depth;   /* k per segment, >= 0 */
+    ptrdiff_t a_row,
+        a_k; /* A_s[i][k] = a[segment.a + i*a_row + k*a_k]; a_k is 1, or a_row 1 and b_k BRGEMM_BLOCK */
     ptrdiff_t b_k, b_block;   /* block n of B_s[k] begins at b[segment.b + k*b_k + n*b_block] */
     ptrdiff_t c_row, c_block; /* block n of C[i] begins at c[i*c_row + n*c_block] */
     bool accumulate;          /* C += instead of C = */

@@ -167,21 +167,19 @@ SIMD void tiles(int rows, int vectors, bool whole, struct strides st, struct cal
 
 typedef void tiles_fn(struct call *call, int count);
 
-/* Of the blocks of B, those that stand alone are worth a variant. */
 #define TILES(rows, vectors)                                                                                 \
     static void tiles_##rows##x##vectors(struct call *call, int count)                                       \
     {                                                                                                        \
         const struct brgemm_shape *s = call->shape;                                                          \
-        const struct strides usual = {s->a_row, 1, BRGEMM_BLOCK, s->b_block};                                \
-        if (s->a_k == 1 && s->b_k == BRGEMM_BLOCK && s->depth % WHOLE == 0)                                  \
-            tiles(rows, vectors, true, usual, call, count);                                                  \
-        else if (s->a_k == 1 && s->b_k == BRGEMM_BLOCK)                                                      \
-            tiles(rows, vectors, false, usual, call, count);                                                 \
-        else if (s->a_row == 1 && s->b_k == BRGEMM_BLOCK)                                                    \
+        const struct strides image = {s->a_row, 1, BRGEMM_BLOCK, s->b_block};                                \
+        if (s->a_k != 1)                                                                                     \
             tiles(rows, vectors, false, (struct strides){1, s->a_k, BRGEMM_BLOCK, s->b_block}, call, count); \
+        else if (s->b_k != BRGEMM_BLOCK)                                                                     \
+            tiles(rows, vectors, false, (struct strides){s->a_row, 1, s->b_k, s->b_block}, call, count);     \
+        else if (s->depth % WHOLE != 0)                                                                      \
+            tiles(rows, vectors, false, image, call, count);                                                 \
         else                                                                                                 \
-            tiles(rows, vectors, false, (struct strides){s->a_row, s->a_k, s->b_k, s->b_block}, call,        \
-                  count);                                                                                    \
+            tiles(rows, vectors, true, image, call, count);                                                  \
     }
 #define UP_TO_3(X, vectors) X(1, vectors) X(2, vectors) X(3, vectors)
 #define UP_TO_6(X, vectors) UP_TO_3(X, vectors) X(4, vectors) X(5, vectors) X(6, vectors)
