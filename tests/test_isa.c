@@ -33,7 +33,8 @@ struct product {
     struct guarded a, b, c, initial;
 };
 
-/* Strides as the users have them (A with k or rows side by side, B and C in blocks or in rows). The matrices fill their memory to the last float. */
+/* Strides as the users have them (A with k or rows side by side, B and C in blocks or in rows). The matrices fill
+ * their memory to the last float. */
 static struct brgemm_shape random_shape(const struct brgemm_kernel *kernel, uint64_t *random)
 {
     struct brgemm_shape s = {.rows = random_below(random, 41),

@@ -24,13 +24,12 @@ struct brgemm_segment {
     ptrdiff_t a, b;
 };
 
-/* Strides in floats. */
+/* Strides in floats; a_k is 1, or a_row is 1 and b_k is BRGEMM_BLOCK. */
 struct brgemm_shape {
-    int rows;    /* >= 0 */
-    int vectors; /* 1 .. brgemm_kernel.wide.vectors; the last block may be half a block */
-    int depth;   /* k per segment, >= 0 */
-    ptrdiff_t a_row,
-        a_k; /* A_s[i][k] = a[segment.a + i*a_row + k*a_k]; a_k is 1, or a_row 1 and b_k BRGEMM_BLOCK */
+    int rows;                 /* >= 0 */
+    int vectors;              /* 1 .. brgemm_kernel.wide.vectors; the last block may be half a block */
+    int depth;                /* k per segment, >= 0 */
+    ptrdiff_t a_row, a_k;     /* A_s[i][k] = a[segment.a + i*a_row + k*a_k] */
     ptrdiff_t b_k, b_block;   /* block n of B_s[k] begins at b[segment.b + k*b_k + n*b_block] */
     ptrdiff_t c_row, c_block; /* block n of C[i] begins at c[i*c_row + n*c_block] */
     bool accumulate;          /* C += instead of C = */

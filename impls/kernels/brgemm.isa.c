@@ -5,9 +5,9 @@
  *     a1 | c10 .. .. c13      through all segments. FMA latency x ports = 8 chains are needed at least:
  *      .. ..                  2 rows x 4 vectors and up keep both FMA ports of current x86 cores busy.
  *
- * What limits a core that shares its instruction slots and load ports with another thread is instructions and loads, not
- * multiply-adds. With 16 registers, a tile of 12 sums costs for each k (a loop around the tile on two Zen 3 cores that were shared
- * with others, medians of 300 runs):
+ * What limits a core that shares its instruction slots and load ports with another thread is instructions and loads,
+ * not multiply-adds. With 16 registers, a tile of 12 sums costs for each k (a loop around the tile on two Zen 3 cores
+ * that were shared with others, medians of 300 runs):
  *
  *     rows x vectors, of B in registers       instructions   loads   of the FMA ceiling
  *     6 x 2, 2                                20             8       82 .. 87 %
@@ -16,7 +16,8 @@
  *     3 x 4, 2  memory, read by each row      17             11      75 .. 80 %
  *
  * So k is unrolled, the strides that users really have are constants, nothing is tested for a rest that cannot be, and
- * addresses and registers are chosen with care: count them in the disassembly (3 x 4: 152 for 8 steps, 96 of them multiply-adds).
+ * addresses and registers are chosen with care: count them in the disassembly (3 x 4: 152 for 8 steps, of which 96 are
+ * multiply-adds).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #if defined(__FMA__) && !defined(__clang__)
@@ -26,18 +27,16 @@
 #include "kernels/brgemm.h"
 #include "kernels/simd.h"
 
-/* The widest tile, and the most rows of a tile of 1, 2, .. vectors. Registers: 14 x 2 sums, 2 of B, 1 of A of the 32 of
- * AVX-512; 3 x 4 sums, 3 of B, 1 of A of the 16 of AVX2; a vector of generic code is two of SSE's 16. */
+/* The tall tile and the wide one. Registers: 14 x 2 sums, 2 of B, 1 of A of the 32 of AVX-512; 6 x 2 and 2 or 3 x 4 and
+ * 3, and 1 of A, of the 16 of AVX2; a vector of generic code is two of SSE's 16. */
 #if VLEN == 16
-enum { VECTORS = 2, ROWS = 14, MOST_ROWS = 14 };
-static const int rows_of[VECTORS] = {ROWS, ROWS};
+enum { TALL_ROWS = 14, WIDE_ROWS = 14, VECTORS = 2 };
 #elif defined(__AVX2__)
-enum { VECTORS = 4, ROWS = 3, MOST_ROWS = 6 };
-static const int rows_of[VECTORS] = {6, 6, ROWS, ROWS};
+enum { TALL_ROWS = 6, WIDE_ROWS = 3, VECTORS = 4 };
 #else
-enum { VECTORS = 2, ROWS = 3, MOST_ROWS = 3 };
-static const int rows_of[VECTORS] = {ROWS, ROWS};
+enum { TALL_ROWS = 3, WIDE_ROWS = 3, VECTORS = 2 };
 #endif
+enum { TALL_VECTORS = 2 };
 
 enum { IN_BLOCK = BRGEMM_BLOCK / VLEN }; /* vectors */
 
@@ -54,7 +53,7 @@ struct strides {
 };
 
 /* A pointer reaches REACH rows, for addresses scale an index by one or two rows. */
-enum { REACH = 3, POINTERS = (MOST_ROWS + REACH - 1) / REACH };
+enum { REACH = 3, POINTERS = (TALL_ROWS + REACH - 1) / REACH };
 
 SIMD const float *vector_of(const float *row, int v, ptrdiff_t block)
 {
@@ -62,7 +61,7 @@ SIMD const float *vector_of(const float *row, int v, ptrdiff_t block)
 }
 
 /* One step of the reduction, and on to the next. */
-SIMD void step(int rows, int vectors, vec sum[MOST_ROWS][VECTORS], const float *at[POINTERS], const float **b,
+SIMD void step(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const float *at[POINTERS], const float **b,
                struct strides s)
 {
     const bool alone = __builtin_constant_p(s.a_row); /* the first pointer reaches all */
@@ -87,7 +86,7 @@ SIMD void step(int rows, int vectors, vec sum[MOST_ROWS][VECTORS], const float *
     *b += s.b_k;
 }
 
-SIMD void store(int rows, int vectors, vec sum[MOST_ROWS][VECTORS], const struct brgemm_shape *s, float *c)
+SIMD void store(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const struct brgemm_shape *s, float *c)
 {
     const ptrdiff_t c_row = s->c_row, c_block = s->c_block;
     const bool accumulate = s->accumulate, stream = s->stream;
@@ -130,7 +129,7 @@ SIMD void tiles(int rows, int vectors, bool whole, struct strides st, struct cal
     for (; count > 0; count--, call->tile++, a += rows * st.a_row, c += rows * s->c_row) {
         if (call->tile < call->paced && call->tile % TILES_PER_BLOCK == 0)
             ahead = s->ahead + call->tile / TILES_PER_BLOCK * s->b_block;
-        vec sum[MOST_ROWS][VECTORS];
+        vec sum[TALL_ROWS][VECTORS];
 #pragma GCC unroll 14
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
@@ -197,14 +196,14 @@ typedef void tiles_fn(struct call *call, int count);
 #define ENTRY(rows, vectors) [vectors - 1][rows - 1] = tiles_##rows##x##vectors,
 
 FOR_TILES(TILES)
-static tiles_fn *const table[VECTORS][MOST_ROWS] = {FOR_TILES(ENTRY)};
+static tiles_fn *const table[VECTORS][TALL_ROWS] = {FOR_TILES(ENTRY)};
 
 /* Cuts the rows into tiles of two sizes that differ by one, so that none is much smaller (and slower) than the
  * others. */
 static void run(const struct brgemm_shape *s, int segments, const struct brgemm_segment *segment,
                 const float *a, const float *b, float *c)
 {
-    const int most = rows_of[s->vectors - 1], count = (s->rows + most - 1) / most;
+    const int most = s->vectors > TALL_VECTORS ? WIDE_ROWS : TALL_ROWS, count = (s->rows + most - 1) / most;
     if (count == 0)
         return;
     const int rows = s->rows / count, tall = s->rows % count;
@@ -221,4 +220,5 @@ static void fence(void)
     vec_stream_fence();
 }
 
-const struct brgemm_kernel ISA_NAME(brgemm_kernel) = {run, VLEN, {ROWS, VECTORS}, {MOST_ROWS, 2}, fence};
+const struct brgemm_kernel ISA_NAME(brgemm_kernel) = {
+    run, VLEN, {WIDE_ROWS, VECTORS}, {TALL_ROWS, TALL_VECTORS}, fence};

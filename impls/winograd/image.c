@@ -21,7 +21,6 @@
 enum {
     B = LAYOUT_BLOCK,
     TAPS = WINOGRAD_TAPS * WINOGRAD_TAPS,
-    SHARED_PANELS = 2,
     CHUNK = 8 /* channel blocks summed in registers before they are added to M: shorter sums, less rounding */
 };
 
@@ -39,11 +38,12 @@ static int min(int a, int b)
     return a < b ? a : b;
 }
 
-static struct layout make_layout(const struct winograd *w)
+static struct layout make_layout(const struct winograd *w, int threads)
 {
     struct layout l = {.panel = w->gemm->wide.vectors * w->gemm->vlen / B, .c_step = w->cb, .k_step = w->kb};
     if (w->shared) {
-        l.k_step = min(SHARED_PANELS * l.panel, w->kb);
+        /* Two panels share a pass over V, but every thread should have output channels. */
+        l.k_step = min(2 * l.panel, (w->kb + threads - 1) / threads);
         const ptrdiff_t bytes = sizeof(float) * w->points * l.k_step * B * B; /* of U for one block of c */
         l.c_step = min(w->cb, (int)(winograd_l2_bytes() * 2 / 3 / bytes) + 1);
     }
@@ -77,7 +77,7 @@ void winograd_image_plan(struct conv_plan *plan)
     }
     w->tile_block = w->parts ? (int)((w->tiles + w->parts - 1) / w->parts) : 0;
     w->stream = plan->bytes[plan->output] > (size_t)(winograd_l2_bytes() * plan->threads);
-    const struct layout l = make_layout(w);
+    const struct layout l = make_layout(w, plan->threads);
     plan->scratch_bytes = sizeof(float) * (size_t)(l.shared + l.thread * plan->threads);
 }
 
@@ -248,7 +248,7 @@ static void zero_share(const struct winograd *w, char *image, size_t bytes)
 void winograd_image_run(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)
 {
     const struct winograd *w = plan->state;
-    struct job job = {.w = w, .l = make_layout(w), .backward = plan->output == CONV_SRC};
+    struct job job = {.w = w, .l = make_layout(w, plan->threads), .backward = plan->output == CONV_SRC};
     job.large = tensor[job.backward ? CONV_DST : CONV_SRC];
     job.wei = tensor[CONV_WEI];
     job.small = tensor[plan->output];
