@@ -15,121 +15,172 @@ static double datum(int i)
 }
 
 /* One direction: y_i = sum_k g_k d_(i+k) and its gradient dg_k = sum_i y_i d_(i+k), by the matrices and by the formula. */
-static void test_tables(void **state)
+static void check_tables(const struct winograd_matrices x, int pairs)
 {
-    (void)state;
-    for (int pairs = 1; pairs <= WINOGRAD_PAIRS_MAX; pairs++) {
-        const struct winograd_matrices x = winograd_matrices(winograd_kernel(ISA_GENERIC, pairs)->points);
-        const int n = 2 * pairs + 2, m = 2 * pairs;
-        double forward[N_MAX], gradient[N_MAX];
-        for (int j = 0; j < n; j++) {
-            double d = 0, g = 0, y = 0;
-            for (int i = 0; i < n; i++)
-                d += x.bt[j][i] * datum(i);
-            for (int k = 0; k < TAPS; k++)
-                g += x.g[j][k] * datum(100 + k);
-            for (int i = 0; i < m; i++)
-                y += x.a[j][i] * datum(200 + i);
-            forward[j] = g * d;
-            gradient[j] = y * d;
-        }
-        for (int i = 0; i < m; i++) {
-            double y = 0;
-            for (int j = 0; j < n; j++)
-                y += x.a[j][i] * forward[j];
-            for (int k = 0; k < TAPS; k++)
-                y -= datum(100 + k) * datum(i + k);
-            assert_true(fabs(y) < 1e-12);
-        }
-        for (int k = 0; k < TAPS; k++) {
-            double g = 0;
-            for (int j = 0; j < n; j++)
-                g += x.g[j][k] * gradient[j];
-            for (int i = 0; i < m; i++)
-                g -= datum(200 + i) * datum(i + k);
-            assert_true(fabs(g) < 1e-12);
-        }
+    const int n = 2 * pairs + 2, m = 2 * pairs;
+    double forward[N_MAX], gradient[N_MAX];
+    for (int j = 0; j < n; j++) {
+        double d = 0, g = 0, y = 0;
+        for (int i = 0; i < n; i++)
+            d += x.bt[j][i] * datum(i);
+        for (int k = 0; k < TAPS; k++)
+            g += x.g[j][k] * datum(100 + k);
+        for (int i = 0; i < m; i++)
+            y += x.a[j][i] * datum(200 + i);
+        forward[j] = g * d;
+        gradient[j] = y * d;
+    }
+    for (int i = 0; i < m; i++) {
+        double y = 0;
+        for (int j = 0; j < n; j++)
+            y += x.a[j][i] * forward[j];
+        for (int k = 0; k < TAPS; k++)
+            y -= datum(100 + k) * datum(i + k);
+        assert_true(fabs(y) < 1e-12);
+    }
+    for (int k = 0; k < TAPS; k++) {
+        double g = 0;
+        for (int j = 0; j < n; j++)
+            g += x.g[j][k] * gradient[j];
+        for (int i = 0; i < m; i++)
+            g -= datum(200 + i) * datum(i + k);
+        assert_true(fabs(g) < 1e-12);
     }
 }
 
-/* values = L pixels L^T of a window at (h, w) of a height x width image of one channel block, by `transform`; rows of L
- * begin `stride` doubles apart. And the way back, pixels = L^T values L. */
+static void test_tables(void **state)
+{
+    (void)state;
+    for (int kernel = 1; kernel <= WINOGRAD_PAIRS_MAX; kernel++)
+        for (int pairs = 1; pairs <= kernel; pairs++)
+            check_tables(winograd_matrices(winograd_kernel(ISA_GENERIC, kernel)->points, pairs), pairs);
+}
+
+/* values = L pixels R^T of a window at (h, w) of a height x width image of one channel block, by `transform`; rows of the
+ * matrices begin `stride` doubles apart. And the way back, pixels = L^T values R. Values of a direction with fewer pairs
+ * than the kernel's are its first ones and the last. */
 struct expansion {
     winograd_transform_fn *transform;
     bool back;
-    const double *matrix;
-    int n, terms, stride;
+    ptrdiff_t matrix;       /* in struct winograd_matrices */
+    int more, taps, stride; /* terms of a direction: 2 * pairs + more, or taps */
 };
 
-static void check_transform(struct expansion e, int height, int width, int h, int w)
+struct direction {
+    const double *matrix;
+    int pairs, n, terms;
+};
+
+static struct direction make_direction(struct expansion e, const struct winograd_matrices *x, int pairs)
 {
-    const size_t mark = take_mark(), bytes = (size_t)height * width * LANES * sizeof(float);
+    return (struct direction){(const double *)((const char *)x + e.matrix), pairs, 2 * pairs + 2,
+                              e.taps ? e.taps : 2 * pairs + e.more};
+}
+
+/* Where value i of a direction is among n. */
+static int place(struct direction d, int i, int n)
+{
+    return i == d.n - 1 ? n - 1 : i;
+}
+
+struct picture {
+    int height, width, h, w;
+};
+
+static void check_transform(struct expansion e, struct direction down, struct direction across, int n,
+                            struct picture p)
+{
+    const size_t mark = take_mark(), bytes = (size_t)p.height * p.width * LANES * sizeof(float);
     float *image = take(bytes), *before = take(bytes);
-    float *values = take((size_t)e.n * e.n * LANES * sizeof *values);
-    for (int i = 0; i < height * width * LANES; i++)
+    float *values = take((size_t)n * n * LANES * sizeof *values);
+    for (int i = 0; i < p.height * p.width * LANES; i++)
         image[i] = (float)datum(i);
-    for (int i = 0; i < e.n * e.n * LANES; i++)
+    for (int i = 0; i < n * n * LANES; i++)
         values[i] = (float)datum(i + 7);
     const struct winograd_window window = {.base = image,
-                                           .row = (ptrdiff_t)width * LANES,
+                                           .row = (ptrdiff_t)p.width * LANES,
                                            .pixel = LANES,
-                                           .height = height,
-                                           .width = width,
-                                           .h = h,
-                                           .w = w};
+                                           .height = p.height,
+                                           .width = p.width,
+                                           .h = p.h,
+                                           .w = p.w,
+                                           .h_pairs = down.pairs,
+                                           .w_pairs = across.pairs};
     const struct winograd_values at = {values, LANES, 0, 0, 1};
     memcpy(before, image, bytes);
     e.transform(&window, &at);
-    const int extent = e.back ? e.terms : e.n, sums = e.back ? e.n : e.terms;
-    for (int i = 0; i < extent; i++)
-        for (int j = 0; j < extent; j++)
+    for (int i = 0; i < (e.back ? down.terms : down.n); i++)
+        for (int j = 0; j < (e.back ? across.terms : across.n); j++)
             for (int lane = 0; lane < LANES; lane++) {
                 double sum = 0, size = 0;
-                for (int r = 0; r < sums; r++)
-                    for (int c = 0; c < sums; c++) {
-                        const bool inside = h + r >= 0 && h + r < height && w + c >= 0 && w + c < width;
-                        const double x = e.back   ? (double)values[(r * e.n + c) * LANES + lane]
-                                         : inside ? (double)before[((h + r) * width + w + c) * LANES + lane]
-                                                  : 0;
+                for (int r = 0; r < (e.back ? down.n : down.terms); r++)
+                    for (int c = 0; c < (e.back ? across.n : across.terms); c++) {
+                        const int value = (place(down, r, n) * n + place(across, c, n)) * LANES + lane;
+                        const bool inside =
+                            p.h + r >= 0 && p.h + r < p.height && p.w + c >= 0 && p.w + c < p.width;
+                        const double x = e.back ? (double)values[value]
+                                         : inside
+                                             ? (double)before[((p.h + r) * p.width + p.w + c) * LANES + lane]
+                                             : 0;
                         const double product =
-                            e.back ? x * e.matrix[r * e.stride + i] * e.matrix[c * e.stride + j]
-                                   : x * e.matrix[i * e.stride + r] * e.matrix[j * e.stride + c];
+                            e.back ? x * down.matrix[r * e.stride + i] * across.matrix[c * e.stride + j]
+                                   : x * down.matrix[i * e.stride + r] * across.matrix[j * e.stride + c];
                         sum += product;
                         size += fabs(product);
                     }
-                if (e.back && (h + i >= height || w + j >= width))
+                if (e.back && (p.h + i >= p.height || p.w + j >= p.width))
                     continue; /* dropped: the sanitizers and the guarded memory of other tests see a write */
-                const float result = e.back ? image[((h + i) * width + w + j) * LANES + lane]
-                                            : values[(i * e.n + j) * LANES + lane];
+                const float result =
+                    e.back ? image[((p.h + i) * p.width + p.w + j) * LANES + lane]
+                           : values[(place(down, i, n) * n + place(across, j, n)) * LANES + lane];
                 assert_true(fabs((double)result - sum) <= 16 * 0x1p-24 * size);
             }
     take_back(mark);
+}
+
+/* The transforms of a kernel, of windows of h x w pairs. */
+static void check_kernel(const struct winograd_kernel *k, int h, int w)
+{
+    enum { A = N_MAX - 2 };
+    const ptrdiff_t bt = offsetof(struct winograd_matrices, bt), a = offsetof(struct winograd_matrices, a),
+                    g = offsetof(struct winograd_matrices, g);
+    const struct {
+        struct expansion expansion;
+        int pictures;
+        struct picture picture[8];
+    } checks[] = {
+        {{k->weights, false, g, 0, TAPS, TAPS}, 1, {{TAPS, TAPS, 0, 0}}},
+        {{k->gradient, true, g, 0, TAPS, TAPS}, 1, {{TAPS, TAPS, 0, 0}}},
+        {{k->spread, false, a, 0, 0, A}, 2, {{8, 8, 1, 1}, {8, 8, 6, 5}}},
+        {{k->output, true, a, 0, 0, A}, 2, {{8, 8, 1, 1}, {8, 8, 6, 5}}},
+        {{k->data, false, bt, 2, 0, N_MAX},
+         7,
+         {{12, 12, 1, 2},
+          {5, 6, -2, -1},
+          {5, 6, -2, 2},
+          {5, 6, 1, -1},
+          {5, 6, 1, 2},
+          {5, 6, 4, -1},
+          {5, 6, 4, 2}}},
+    };
+    const struct winograd_matrices down = winograd_matrices(k->points, h),
+                                   across = winograd_matrices(k->points, w);
+    const bool whole = h == k->points->pairs && w == h; /* taps have all points */
+    for (size_t i = whole ? 0 : 2; i < sizeof checks / sizeof *checks; i++)
+        for (int j = 0; j < checks[i].pictures; j++)
+            check_transform(checks[i].expansion, make_direction(checks[i].expansion, &down, h),
+                            make_direction(checks[i].expansion, &across, w), 2 * k->points->pairs + 2,
+                            checks[i].picture[j]);
 }
 
 static void test_transforms(void **state)
 {
     (void)state;
     for (enum isa isa = 0; isa <= isa_best(); isa++)
-        for (int pairs = 1; pairs <= WINOGRAD_PAIRS_MAX; pairs++) {
-            const struct winograd_kernel *k = winograd_kernel(isa, pairs);
-            const struct winograd_matrices x = winograd_matrices(k->points);
-            const int n = 2 * pairs + 2, m = 2 * pairs;
-            const struct expansion data = {k->data, false, x.bt[0], n, n, N_MAX};
-            const struct expansion spread = {k->spread, false, x.a[0], n, m, N_MAX - 2};
-            const struct expansion weights = {k->weights, false, x.g[0], n, TAPS, TAPS};
-            const struct expansion output = {k->output, true, x.a[0], n, m, N_MAX - 2};
-            const struct expansion gradient = {k->gradient, true, x.g[0], n, TAPS, TAPS};
-            check_transform(weights, TAPS, TAPS, 0, 0);
-            check_transform(gradient, TAPS, TAPS, 0, 0);
-            check_transform(spread, n, n, 1, 1);
-            check_transform(spread, n, n, 3, 4);
-            check_transform(output, n, n, 1, 1);
-            check_transform(output, n, n, 3, 4);
-            check_transform(data, 12, 12, 1, 2);
-            for (int h = -2; h < 5; h += 3)
-                for (int w = -1; w < 5; w += 3)
-                    check_transform(data, 5, 6, h, w);
-        }
+        for (int pairs = 1; pairs <= WINOGRAD_PAIRS_MAX; pairs++)
+            for (int h = 1; h <= pairs; h++)
+                for (int w = 1; w <= pairs; w++)
+                    check_kernel(winograd_kernel(isa, pairs), h, w);
 }
 
 /* One product left out of thousands is an error beyond the bound. */

@@ -9,7 +9,8 @@
  * points with a column of A, so that together, lambda = 6 standard deviations are
  *     E = lambda u (R / sqrt(2) + TRANSFORM_ROUNDINGS sqrt(R)) / 3 * amp,   amp^2 = max over outputs, sum over points
  *                                                                           of  a^2 |g|^2 |b|^2,
- * amp of two dimensions being the square of that of one. For the gradient a and g change places.
+ * amp of two dimensions being the square of that of one, of the tiles where it is largest. For the gradient a and g change
+ * places.
  *
  * The sum. An output has a sum of n |products|, with n small at the borders. A product is below s with the probability
  * s (1 - ln s), so all n (hence the sum) with the n-th power of that; and n/4 - 6 sqrt(7 n) / 12 is six standard
@@ -24,35 +25,42 @@
 
 enum { TAPS = WINOGRAD_TAPS, TRANSFORM_ROUNDINGS = 4 };
 
-static void evaluate(const struct winograd_points *f, int terms, double *rows, int stride)
+/* Of the point of row j, +-a of a pair or 0. */
+static int pair_of(int j)
 {
-    const int n = 2 * f->pairs + 2;
-    for (int j = 0; j < n; j++)
-        for (int k = 0; k < terms; k++)
-            rows[j * stride + k] =
-                j == 0       ? k == 0
-                : j == n - 1 ? k == terms - 1
-                             : pow(j % 2 ? (double)f->a[(j - 1) / 2] : -(double)f->a[(j - 1) / 2], k);
+    return (j + 1) / 2 - 1;
 }
 
-struct winograd_matrices winograd_matrices(const struct winograd_points *f)
+static void evaluate(const struct winograd_points *f, int pairs, int terms, double *rows, int stride)
+{
+    const int n = 2 * pairs + 2;
+    for (int j = 0; j < n; j++)
+        for (int k = 0; k < terms; k++)
+            rows[j * stride + k] = j == 0       ? k == 0
+                                   : j == n - 1 ? k == terms - 1
+                                                : pow((j % 2 ? 1 : -1) * (double)f->a[pair_of(j)], k);
+}
+
+struct winograd_matrices winograd_matrices(const struct winograd_points *f, int pairs)
 {
     struct winograd_matrices x = {0};
-    const int n = 2 * f->pairs + 2;
-    for (int k = 0; k <= f->pairs; k++)
-        x.bt[0][2 * k] = x.bt[n - 1][2 * k + 1] = k == f->pairs ? 1 : (double)f->q[k];
+    const int n = 2 * pairs + 2;
+    float q[WINOGRAD_PAIRS_MAX + 1];
+    for (int k = winograd_q(f, pairs, -1, q) - 1; k >= 0; k--) {
+        x.bt[0][2 * k] = (double)(winograd_r(f, pairs, -1) * q[k]);
+        x.bt[n - 1][2 * k + 1] = (double)q[k];
+    }
     for (int j = 1; j < n - 1; j++)
-        for (int k = 0; k < f->pairs; k++) {
-            const double a = (double)f->a[(j - 1) / 2],
-                         q = k == f->pairs - 1 ? 1 : (double)f->q_a[(j - 1) / 2][k];
-            x.bt[j][2 * k + 2] = q;
-            x.bt[j][2 * k + 1] = j % 2 ? a * q : -a * q;
+        for (int k = winograd_q(f, pairs, pair_of(j), q) - 1; k >= 0; k--) {
+            const double even = (double)(winograd_r(f, pairs, pair_of(j)) * q[k]);
+            x.bt[j][2 * k + 2] = even;
+            x.bt[j][2 * k + 1] = (j % 2 ? 1 : -1) * (double)f->a[pair_of(j)] * even;
         }
-    evaluate(f, 2 * f->pairs, x.a[0], 2 * WINOGRAD_PAIRS_MAX);
-    evaluate(f, TAPS, x.g[0], TAPS);
-    for (int j = 0; j < n; j++)
+    evaluate(f, pairs, 2 * pairs, x.a[0], 2 * WINOGRAD_PAIRS_MAX);
+    evaluate(f, pairs, TAPS, x.g[0], TAPS);
+    for (int j = 0; j < n - 1; j++)
         for (int k = 0; k < TAPS; k++)
-            x.g[j][k] /= (double)f->d[j];
+            x.g[j][k] /= (double)winograd_d(f, pair_of(j));
     return x;
 }
 
@@ -64,11 +72,11 @@ static double squared_norm(const double *x, int n)
     return sum;
 }
 
-/* amp of two dimensions. */
-static double amplification(const struct winograd_points *f, bool gradient)
+/* amp of two dimensions, for tiles of so many pairs. */
+static double amplification(const struct winograd_points *f, int pairs, bool gradient)
 {
-    const struct winograd_matrices x = winograd_matrices(f);
-    const int n = 2 * f->pairs + 2, m = 2 * f->pairs;
+    const struct winograd_matrices x = winograd_matrices(f, pairs);
+    const int n = 2 * pairs + 2, m = 2 * pairs;
     double largest = 0;
     for (int i = 0; i < (gradient ? TAPS : m); i++) {
         double sum = 0;
@@ -127,8 +135,10 @@ double winograd_error_bound(const struct winograd *w, const struct conv_problem 
     const double channels = (double)(output == CONV_SRC ? p->oc : p->ic) / p->g;
     const double maps = gradient ? p->oc * channels : (double)p->mb * (output == CONV_SRC ? p->ic : p->oc);
     const double reduction = gradient ? (double)w->tiles : channels;
-    const double error = lambda * u * (reduction / sqrt(2) + TRANSFORM_ROUNDINGS * sqrt(reduction)) / 3 *
-                         amplification(w->kernel->points, gradient);
+    double amp = 0;
+    for (int pairs = 1; pairs <= w->kernel->points->pairs; pairs++)
+        amp = fmax(amp, amplification(w->kernel->points, pairs, gradient));
+    const double error = lambda * u * (reduction / sqrt(2) + TRANSFORM_ROUNDINGS * sqrt(reduction)) / 3 * amp;
     const struct kinds h = count_kinds(&w->h, gradient), v = count_kinds(&w->w, gradient);
     double sum = INFINITY;
     for (int i = 0; i < TAPS; i++)

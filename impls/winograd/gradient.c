@@ -84,37 +84,50 @@ struct operands {
     struct winograd_ahead *ahead; /* of both images, to prefetch meanwhile; or NULL */
 };
 
-/* S (+)= V^T D at all points, for channel blocks [c, c_end) x [k, k_end); s: of the first of them. */
+/* S (+)= V^T D at all points of a part, for channel blocks [c, c_end) x [k, k_end); s: of the first of them. */
 struct task {
-    int tiles;
+    struct winograd_part part;
     int c, c_end, k, k_end;
     bool accumulate;
 };
 
-static void multiply(const struct winograd *w, const struct layout *l, struct task t, struct operands o)
+/* The same at one point, for `tiles` of its tiles. */
+static void multiply(const struct winograd *w, const struct layout *l, const struct task *t, int tiles,
+                     struct operands o)
 {
-    const int vlen = w->gemm->vlen, panel = w->gemm->tall.vectors * vlen, width = (t.k_end - t.k) * B;
-    struct brgemm_shape shape = {.rows = (t.c_end - t.c) * B,
+    const int vlen = w->gemm->vlen, panel = w->gemm->tall.vectors * vlen, width = (t->k_end - t->k) * B;
+    struct brgemm_shape shape = {.rows = (t->c_end - t->c) * B,
                                  .a_row = 1,
                                  .a_k = l->v_tile,
                                  .b_k = B,
                                  .b_block = l->d_block,
                                  .c_row = B,
                                  .c_block = l->s_block,
-                                 .accumulate = t.accumulate};
-    for (int tile = 0; tile < t.tiles; tile += CHUNK, shape.accumulate = true) {
+                                 .accumulate = t->accumulate};
+    const int chunks = tiles > CHUNK ? (tiles + CHUNK - 1) / CHUNK : 1;
+    for (int i = 0; i < chunks; i++, shape.accumulate = true) {
+        const int tile = tiles * i / chunks;
         const struct brgemm_segment first = {tile * l->v_tile, tile * B};
-        shape.depth = t.tiles - tile < CHUNK ? t.tiles - tile : CHUNK;
-        for (int point = 0; point < w->points; point++)
-            for (int k = 0; k < width; k += panel) {
-                const float *vk = o.v + point * l->v_point + t.c * B;
-                float *sk = o.s + point * l->s_point + k / B * l->s_block;
-                shape.vectors = (width - k < panel ? width - k : panel) / vlen;
-                w->gemm->run(&shape, 1, &first, vk, o.d + point * l->d_point + (t.k + k / B) * l->d_block,
-                             sk);
-                for (int i = 0; o.ahead && i < 2; i++)
-                    winograd_ahead_step(&o.ahead[i]);
-            }
+        shape.depth = tiles * (i + 1) / chunks - tile;
+        for (int k = 0; k < width; k += panel) {
+            shape.vectors = (width - k < panel ? width - k : panel) / vlen;
+            w->gemm->run(&shape, 1, &first, o.v, o.d + k / B * l->d_block, o.s + k / B * l->s_block);
+            for (int image = 0; o.ahead && image < 2; image++)
+                winograd_ahead_step(&o.ahead[image]);
+        }
+    }
+}
+
+static void multiply_points(const struct winograd *w, const struct layout *l, const struct task *t,
+                            struct operands o)
+{
+    for (int point = 0; point < w->points; point++) {
+        const struct winograd_part sum = winograd_at_point(w, t->part, point);
+        const ptrdiff_t first = sum.tile - t->part.tile;
+        multiply(w, l, t, (int)(sum.tile_end - sum.tile),
+                 (struct operands){o.v + point * l->v_point + first * l->v_tile + t->c * B,
+                                   o.d + point * l->d_point + t->k * l->d_block + first * B,
+                                   o.s + point * l->s_point, o.ahead});
     }
 }
 
@@ -177,7 +190,7 @@ static void run_own_tiles(const struct job *j, int group)
     for (long index = first; self < threads && index < end; index++) {
         const struct winograd_part in = winograd_cut(w, index, w->parts, w->cb);
         const struct winograd_part out = winograd_cut(w, index, w->parts, w->kb);
-        const struct task t = {(int)(in.tile_end - in.tile), 0, w->cb, 0, w->kb, index > first};
+        const struct task t = {in, 0, w->cb, 0, w->kb, index > first};
         winograd_read_large(w, j->src, group, in,
                             (struct winograd_panel){own + l->v, l->v_point, B, l->v_tile});
         winograd_read_small(w, j->dst, group, out,
@@ -187,7 +200,7 @@ static void run_own_tiles(const struct job *j, int group)
         const long calls = (long)w->points * (w->kb * B / w->gemm->vlen / w->gemm->tall.vectors + 1);
         struct winograd_ahead ahead[] = {winograd_ahead(w, j->src, group, true, next, calls),
                                          winograd_ahead(w, j->dst, group, false, next, calls)};
-        multiply(w, l, t, (struct operands){own + l->v, own + l->d, own + l->s, ahead});
+        multiply_points(w, l, &t, (struct operands){own + l->v, own + l->d, own + l->s, ahead});
         phase_mark(PHASE_MULTIPLY);
     }
 #pragma omp barrier
@@ -195,7 +208,7 @@ static void run_own_tiles(const struct job *j, int group)
 #pragma omp for collapse(2)
     for (int k = 0; k < w->kb; k++)
         for (int c = 0; c < w->cb; c++)
-            write_weights(j, group, (struct task){0, c, c + 1, k, k + 1, false}, threads,
+            write_weights(j, group, (struct task){{0}, c, c + 1, k, k + 1, false}, threads,
                           j->thread + l->s + k * l->s_block + (ptrdiff_t)c * B * B);
 }
 
@@ -224,7 +237,7 @@ static void run_shared_tiles(const struct job *j, int group)
 #pragma omp for collapse(2) schedule(dynamic)
         for (int k = 0; k < w->kb; k += l->k_step)
             for (int c = 0; c < w->cb; c += l->c_step) {
-                const struct task t = {(int)(part.tile_end - part.tile),
+                const struct task t = {part,
                                        c,
                                        c + l->c_step < w->cb ? c + l->c_step : w->cb,
                                        k,
@@ -232,7 +245,7 @@ static void run_shared_tiles(const struct job *j, int group)
                                        index > 0};
                 float *s = w->parts > 1 ? j->shared + l->s + k * l->s_block + (ptrdiff_t)c * B * B
                                         : j->thread + l->thread * omp_get_thread_num();
-                multiply(w, l, t, (struct operands){j->shared + l->v, j->shared + l->d, s, NULL});
+                multiply_points(w, l, &t, (struct operands){j->shared + l->v, j->shared + l->d, s, NULL});
                 phase_mark(PHASE_MULTIPLY);
                 if (index == w->parts - 1)
                     write_weights(j, group, t, 1, s);

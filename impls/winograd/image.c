@@ -147,19 +147,22 @@ static void multiply(const struct winograd *w, const struct layout *l, struct br
 static void multiply_points(const struct winograd *w, const struct layout *l, struct winograd_part tiles,
                             struct weights_part weights, struct operands o)
 {
-    const struct brgemm_shape shape = {.rows = (int)(tiles.tile_end - tiles.tile),
-                                       .depth = B,
-                                       .a_row = B,
-                                       .a_k = 1,
-                                       .b_k = B,
-                                       .b_block = l->u_block,
-                                       .c_row = B,
-                                       .c_block = l->block,
-                                       .accumulate = weights.c > 0};
-    for (int point = 0; point < w->points; point++)
+    struct brgemm_shape shape = {.depth = B,
+                                 .a_row = B,
+                                 .a_k = 1,
+                                 .b_k = B,
+                                 .b_block = l->u_block,
+                                 .c_row = B,
+                                 .c_block = l->block,
+                                 .accumulate = weights.c > 0};
+    for (int point = 0; point < w->points; point++) {
+        const struct winograd_part rows = winograd_at_point(w, tiles, point);
+        const ptrdiff_t first = (rows.tile - tiles.tile) * B;
+        shape.rows = (int)(rows.tile_end - rows.tile);
         multiply(w, l, shape, weights.c_end - weights.c, weights.k_end - weights.k,
-                 (struct operands){o.v + point * l->v_point + weights.c * l->block, o.u + point * l->u_point,
-                                   o.m + point * l->m_point, o.ahead});
+                 (struct operands){o.v + point * l->v_point + weights.c * l->block + first,
+                                   o.u + point * l->u_point, o.m + point * l->m_point + first, o.ahead});
+    }
 }
 
 /* What a run works on. */

@@ -11,8 +11,13 @@
  * In two dimensions every matrix is applied to columns and to rows.
  *
  * What the symmetric points save: N_0 = Q(x^2) and N = x Q(x^2) share coefficients, and so do
- * N_(+-a) = (x^2 +- a x) Q_a(x^2), with Q_a = Q without its factor a; only Q, Q_a and D_j are tabled. All points are
- * dyadic, so all of these are exact.
+ * N_(+-a) = (x^2 +- a x) Q_a(x^2), with Q_a = Q without its factor a.
+ *
+ * Smaller tiles. The first pairs of points, with 0 and infinity, are the points of a smaller F. Its tiles may meet taps
+ * (or gradients) at the points of the larger one, for a tile's scale is free: D_j of the larger one is that of the smaller
+ * one times r_j, the product of x_j^2 - c^2 over the pairs +-c left out, and r_j goes to the rows of B^T.
+ *
+ * All points are dyadic, and so few that all of these are exact in float.
  *
  * S. Winograd, Arithmetic Complexity of Computations, SIAM 1980; Lavin and Gray, CVPR 2016 (arXiv 1509.09308).
  *
@@ -26,53 +31,70 @@ enum { WINOGRAD_TAPS = 3, WINOGRAD_PAIRS_MAX = 3 };
 struct winograd_points {
     int pairs;                   /* m = 2 * pairs, n = m + 2 */
     float a[WINOGRAD_PAIRS_MAX]; /* the positive points */
-    float q[WINOGRAD_PAIRS_MAX]; /* Q: coefficients of 1, x^2, ..; the last one, 1, is left out */
-    float q_a[WINOGRAD_PAIRS_MAX][WINOGRAD_PAIRS_MAX]; /* Q_a of each pair, likewise */
-    float d[2 * WINOGRAD_PAIRS_MAX + 2];               /* D_j: Q(0), 2 a^2 Q_a(a^2) twice for each pair, 1 */
 };
 
 /* F(2, 3): 0, +-1, infinity. */
-static const struct winograd_points winograd_points_f2 = {1, {1}, {-1}, {{0}}, {-1, 2, 2, 1}};
+static const struct winograd_points winograd_points_f2 = {1, {1}};
 
 /* F(4, 3): 0, +-5/8, +-3/2, infinity: the least error of all pairs on the 1/8 grid, half that of the textbook's
- * +-1, +-2. A, B: squares of the points. */
-#define A   (25 / 64.f)
-#define B   (9 / 4.f)
-#define D_A (2 * A * (A - B))
-#define D_B (2 * B * (B - A))
-static const struct winograd_points winograd_points_f4 = {
-    2, {5 / 8.f, 3 / 2.f}, {A * B, -(A + B)}, {{-B}, {-A}}, {A * B, D_A, D_A, D_B, D_B, 1}};
-#undef A
-#undef B
-#undef D_A
-#undef D_B
+ * +-1, +-2. */
+static const struct winograd_points winograd_points_f4 = {2, {5 / 8.f, 3 / 2.f}};
 
-/* F(6, 3): 0, +-1/2, +-1, +-2, infinity. */
-#define A   (1 / 4.f)
-#define B   1.f
-#define C   4.f
-#define D_A (2 * A * (A - B) * (A - C))
-#define D_B (2 * B * (B - A) * (B - C))
-#define D_C (2 * C * (C - A) * (C - B))
-static const struct winograd_points winograd_points_f6 = {
-    3,
-    {1 / 2.f, 1, 2},
-    {-A * B * C, A *B + A *C + B *C, -(A + B + C)},
-    {{B * C, -(B + C)}, {A * C, -(A + C)}, {A * B, -(A + B)}},
-    {-A * B * C, D_A, D_A, D_B, D_B, D_C, D_C, 1}};
-#undef A
-#undef B
-#undef C
-#undef D_A
-#undef D_B
-#undef D_C
+/* F(6, 3): 0, +-1, +-2, +-1/2, infinity. */
+static const struct winograd_points winograd_points_f6 = {3, {1, 2, 1 / 2.f}};
 
-/* The matrices themselves, in double: rows are points, columns are coefficients. For the error bound and for tests. */
+/* The three below are constants where their arguments are, and their loops unrolled. */
+#define WINOGRAD_CONSTANT static inline __attribute__((always_inline))
+
+/* Coefficients q[0 .. ] of 1, x^2, .. of the product of x^2 - a^2 over the first `pairs` points but number `skip`, if there
+ * is one; returns how many there are. */
+WINOGRAD_CONSTANT int winograd_q(const struct winograd_points *f, int pairs, int skip, float *q)
+{
+    int terms = 1;
+    q[0] = 1;
+#pragma GCC unroll 8
+    for (int k = 0; k < pairs; k++)
+        if (k != skip) {
+            q[terms] = q[terms - 1];
+#pragma GCC unroll 8
+            for (int i = terms - 1; i > 0; i--)
+                q[i] = q[i - 1] - f->a[k] * f->a[k] * q[i];
+            q[0] *= -f->a[k] * f->a[k];
+            terms++;
+        }
+    return terms;
+}
+
+/* r_j of a pair +-a[j], or of 0 if j < 0, for tiles of the first `pairs` pairs. */
+WINOGRAD_CONSTANT float winograd_r(const struct winograd_points *f, int pairs, int j)
+{
+    const float square = j < 0 ? 0 : f->a[j] * f->a[j];
+    float r = 1;
+#pragma GCC unroll 8
+    for (int k = pairs; k < f->pairs; k++)
+        r *= square - f->a[k] * f->a[k];
+    return r;
+}
+
+/* D_j likewise: Q(0), or 2 a^2 Q_a(a^2). That of infinity is 1. */
+WINOGRAD_CONSTANT float winograd_d(const struct winograd_points *f, int j)
+{
+    const float square = j < 0 ? 0 : f->a[j] * f->a[j];
+    float d = j < 0 ? 1 : 2 * square;
+#pragma GCC unroll 8
+    for (int k = 0; k < f->pairs; k++)
+        if (k != j)
+            d *= square - f->a[k] * f->a[k];
+    return d;
+}
+
+/* The matrices themselves, of tiles of the first `pairs` pairs, in double: rows are points, columns are coefficients. For
+ * the error bound and for tests. */
 struct winograd_matrices {
     double bt[2 * WINOGRAD_PAIRS_MAX + 2][2 * WINOGRAD_PAIRS_MAX + 2]; /* n x n */
     double a[2 * WINOGRAD_PAIRS_MAX + 2][2 * WINOGRAD_PAIRS_MAX];      /* n x m */
     double g[2 * WINOGRAD_PAIRS_MAX + 2][WINOGRAD_TAPS];               /* n x 3 */
 };
-struct winograd_matrices winograd_matrices(const struct winograd_points *points);
+struct winograd_matrices winograd_matrices(const struct winograd_points *points, int pairs);
 
 #endif

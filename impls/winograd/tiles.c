@@ -8,13 +8,52 @@ struct winograd_part winograd_cut(const struct winograd *w, long index, long par
     return (struct winograd_part){w->tiles * index / parts, w->tiles * (index + 1) / parts, 0, blocks};
 }
 
+/* Kind `kind` is small in height, in width. */
+static const bool small_height[WINOGRAD_KINDS] = {false, false, true, true},
+                  small_width[WINOGRAD_KINDS] = {true, false, false, true};
+
+static int kind_tiles(const struct winograd_axis *a, bool small)
+{
+    return small ? a->tiles - a->whole : a->whole;
+}
+
+void winograd_number(struct winograd *w, int images)
+{
+    for (int kind = 0; kind < WINOGRAD_KINDS; kind++)
+        w->kinds[kind + 1] = w->kinds[kind] + (long)images * kind_tiles(&w->h, small_height[kind]) *
+                                                  kind_tiles(&w->w, small_width[kind]);
+    w->tiles = w->kinds[WINOGRAD_KINDS];
+}
+
+static long clamp(long x, long least, long most)
+{
+    return x < least ? least : x > most ? most : x;
+}
+
+struct winograd_part winograd_at_point(const struct winograd *w, struct winograd_part part, int point)
+{
+    const int last = 2 * w->h.pairs + 1, row = point / (last + 1), column = point % (last + 1);
+    const bool every_height = row == last || row <= 2 * w->h.last_pairs;
+    const bool every_width = column == last || column <= 2 * w->w.last_pairs;
+    const long first = w->kinds[every_width ? 0 : 1];
+    const long end = w->kinds[!every_height ? 2 : every_width ? 4 : 3];
+    return (struct winograd_part){clamp(first, part.tile, part.tile_end),
+                                  clamp(end, part.tile, part.tile_end), part.block, part.block_end};
+}
+
 /* The window of a tile in the first channel block. */
 static struct winograd_window tile_window(const struct winograd *w, float *image, int group, long tile,
                                           bool large)
 {
     const struct winograd_axis *h = &w->h, *v = &w->w;
-    const int column = (int)(tile % v->tiles), row = (int)(tile / v->tiles % h->tiles);
-    const long picture = tile / v->tiles / h->tiles * w->groups + group;
+    int kind = 0;
+    while (tile >= w->kinds[kind + 1])
+        kind++;
+    const bool low = small_height[kind], narrow = small_width[kind];
+    const int rows = kind_tiles(h, low), columns = kind_tiles(v, narrow);
+    const long number = tile - w->kinds[kind], picture = number / columns / rows * w->groups + group;
+    const int row = (int)(number / columns % rows) + (low ? h->whole : 0);
+    const int column = (int)(number % columns) + (narrow ? v->whole : 0);
     const int height = large ? h->large : h->small, width = large ? v->large : v->small;
     return (struct winograd_window){
         .base = image + (size_t)picture * (large ? w->cb : w->kb) * height * width * LAYOUT_BLOCK,
@@ -24,6 +63,8 @@ static struct winograd_window tile_window(const struct winograd *w, float *image
         .width = large ? width : v->hi,
         .h = h->lo + row * w->m - (large ? h->pad : 0),
         .w = v->lo + column * w->m - (large ? v->pad : 0),
+        .h_pairs = low ? h->last_pairs : h->pairs,
+        .w_pairs = narrow ? v->last_pairs : v->pairs,
         .stream = w->stream,
     };
 }
@@ -83,9 +124,9 @@ void winograd_ahead_step(struct winograd_ahead *ahead)
         const ptrdiff_t plane = x->row * (ahead->large ? w->h.large : w->h.small);
         const float *pixel = x->base + left->block * plane + (x->h + border + ahead->row) * x->row +
                              (x->w + border) * x->pixel;
-        for (int i = 0; i < w->m; i++)
+        for (int i = 0; i < 2 * x->w_pairs; i++)
             __builtin_prefetch(pixel + i * x->pixel, 0, 2); /* 2: into level 2 */
-        ahead->row = (ahead->row + 1) % w->m;
+        ahead->row = (ahead->row + 1) % (2 * x->h_pairs);
         if (ahead->row == 0 && ++left->block == left->block_end) {
             left->block = 0;
             left->tile++;

@@ -15,10 +15,12 @@ struct winograd_window {
     ptrdiff_t row, pixel; /* floats from a pixel to the one below and to its right */
     int height, width;    /* pixels outside are read as zero and not written */
     int h, w;             /* top left pixel of the window; may lie outside */
+    int h_pairs, w_pairs; /* of points: the kernel's, or fewer for a smaller window */
     bool stream;          /* write past the caches; then call the register kernel's fence */
 };
 
-/* Values at the points: point j of item i begins at base[j * point + i * item]. The window of item i is that of
+/* Values at the points: point j of item i begins at base[j * point + i * item]; those that a smaller window lacks are left
+ * alone. The window of item i is that of
  * item 0 moved by i * window floats: channel blocks of a tile, or channels of a block of weights. */
 struct winograd_values {
     float *base;
@@ -29,7 +31,7 @@ struct winograd_values {
 typedef void winograd_transform_fn(const struct winograd_window *window,
                                    const struct winograd_values *values);
 
-/* The five transforms of one F(m, 3). */
+/* The five transforms of one F(m, 3). A smaller window has n and m of its pairs; taps have all. */
 struct winograd_kernel {
     const struct winograd_points *points;
     winograd_transform_fn *data;     /* n x n pixels of the larger image to values: B^T d B */

@@ -13,27 +13,30 @@ enum { VECTORS = 16 / VLEN, TAPS = WINOGRAD_TAPS, N_MAX = 2 * WINOGRAD_PAIRS_MAX
 #define UNROLL _Pragma("GCC unroll 8")
 #define ROLLED _Pragma("GCC unroll 1")
 
+/* q_0 d_0 + q_1 d_2 + ..; the last q is one. */
+SIMD vec polynomial(int terms, const float *q, const vec *d)
+{
+    vec sum = d[2 * terms - 2];
+    UNROLL for (int k = 0; k < terms - 1; k++) sum += q[k] * d[2 * k];
+    return sum;
+}
+
 /* v = B^T d: the rows are the coefficients of N_0, N_(+-a) .. and N. */
 SIMD void interpolate(int pairs, const struct winograd_points *f, const vec *d, vec *v)
 {
-    vec zero = d[2 * pairs], infinity = d[2 * pairs + 1];
-    UNROLL for (int k = 0; k < pairs; k++)
-    {
-        zero += f->q[k] * d[2 * k];
-        infinity += f->q[k] * d[2 * k + 1];
-    }
-    v[0] = zero;
-    v[2 * pairs + 1] = infinity;
+    float q[WINOGRAD_PAIRS_MAX + 1];
+    const int terms = winograd_q(f, pairs, -1, q);
+    const float r = winograd_r(f, pairs, -1);
+    v[0] = r * polynomial(terms, q, d);
+    v[2 * pairs + 1] = polynomial(terms, q, d + 1);
     UNROLL for (int j = 0; j < pairs; j++)
     {
-        vec even = d[2 * pairs], odd = d[2 * pairs - 1];
-        UNROLL for (int k = 0; k < pairs - 1; k++)
-        {
-            even += f->q_a[j][k] * d[2 * k + 2];
-            odd += f->q_a[j][k] * d[2 * k + 1];
-        }
-        v[1 + 2 * j] = even + f->a[j] * odd;
-        v[2 + 2 * j] = even - f->a[j] * odd;
+        const int few = winograd_q(f, pairs, j, q);
+        const float scale = winograd_r(f, pairs, j);
+        const vec even = scale * polynomial(few, q, d + 2);
+        const vec odd = polynomial(few, q, d + 1);
+        v[1 + 2 * j] = even + scale * f->a[j] * odd;
+        v[2 + 2 * j] = even - scale * f->a[j] * odd;
     }
 }
 
@@ -79,6 +82,13 @@ SIMD void collect(int pairs, int terms, const struct winograd_points *f, const v
     }
 }
 
+/* Divides by D, which belongs to the taps. */
+SIMD void divide(int pairs, const struct winograd_points *f, vec *v)
+{
+    v[0] *= 1 / winograd_d(f, -1);
+    UNROLL for (int j = 0; j < 2 * pairs; j++) v[1 + j] *= 1 / winograd_d(f, j / 2);
+}
+
 SIMD void expand(int pairs, int terms, const struct winograd_points *f, const vec *y, vec *v)
 {
     if (terms == 2 * pairs + 2)
@@ -86,60 +96,81 @@ SIMD void expand(int pairs, int terms, const struct winograd_points *f, const ve
     else
         evaluate(pairs, terms, f, y, v);
     if (terms == TAPS)
-        UNROLL for (int j = 0; j < 2 * pairs + 2; j++) v[j] *= 1 / f->d[j];
+        divide(pairs, f, v);
 }
 
 SIMD void reduce(int pairs, int terms, const struct winograd_points *f, vec *v, vec *y)
 {
     if (terms == TAPS)
-        UNROLL for (int j = 0; j < 2 * pairs + 2; j++) v[j] *= 1 / f->d[j];
+        divide(pairs, f, v);
     collect(pairs, terms, f, v, y);
+}
+
+/* The directions of a window: pairs of points, and pixels. */
+struct extent {
+    int h_pairs, w_pairs, height, width;
+};
+
+/* Where row or column i of the values of `pairs` pairs is: infinity comes last of all the kernel's. */
+SIMD int place(int i, int pairs, const struct winograd_points *f)
+{
+    return i == 2 * pairs + 1 ? 2 * f->pairs + 1 : i;
 }
 
 /* A window of one block of channels; its vectors take turns, which keeps more independent work in flight and writes whole
  * cache lines at a time. inside: no pixel of the window lies outside the image. The outer loops stay rolled: unrolled they
  * need more addresses than there are registers. */
-SIMD void read_window(int pairs, int terms, bool inside, const struct winograd_points *f,
-                      struct winograd_window w, const float *pixels, float *values, ptrdiff_t point)
+SIMD void read_window(struct extent e, bool inside, const struct winograd_points *f, struct winograd_window w,
+                      const float *pixels, struct winograd_values v)
 {
-    const int n = 2 * pairs + 2;
+    const int down = 2 * e.h_pairs + 2, across = 2 * e.w_pairs + 2, n = 2 * f->pairs + 2;
     vec half[VECTORS][N_MAX][N_MAX] __attribute__((aligned(64))), line[N_MAX], value[N_MAX];
-    ROLLED for (int j = 0; j < terms; j++, pixels += w.pixel)
+    ROLLED for (int j = 0; j < e.width; j++, pixels += w.pixel)
     {
         const bool column = inside || (unsigned)(w.w + j) < (unsigned)w.width;
         UNROLL for (int u = 0; u < VECTORS; u++)
         {
-            UNROLL for (int i = 0; i < terms; i++) line[i] =
+            UNROLL for (int i = 0; i < e.height; i++) line[i] =
                 inside || (column && (unsigned)(w.h + i) < (unsigned)w.height)
                     ? vec_load(pixels + i * w.row + u * VLEN)
                     : vec_zero();
-            expand(pairs, terms, f, line, value);
-            UNROLL for (int i = 0; i < n; i++) half[u][i][j] = value[i];
+            expand(e.h_pairs, e.height, f, line, value);
+            UNROLL for (int i = 0; i < down; i++) half[u][i][j] = value[i];
         }
     }
-    ROLLED for (int i = 0; i < n; i++, values += n * point) UNROLL for (int u = 0; u < VECTORS; u++)
+    ROLLED for (int i = 0; i < down; i++)
     {
-        expand(pairs, terms, f, half[u][i], value);
-        UNROLL for (int j = 0; j < n; j++) vec_store(values + j * point + u * VLEN, value[j]);
+        float *values = v.base + place(i, e.h_pairs, f) * n * v.point;
+        UNROLL for (int u = 0; u < VECTORS; u++)
+        {
+            expand(e.w_pairs, e.width, f, half[u][i], value);
+            UNROLL for (int j = 0; j < across; j++)
+                vec_store(values + place(j, e.w_pairs, f) * v.point + u * VLEN, value[j]);
+        }
     }
 }
 
-SIMD void write_window(int pairs, int terms, bool inside, const struct winograd_points *f,
-                       struct winograd_window w, float *pixels, const float *values, ptrdiff_t point)
+SIMD void write_window(struct extent e, bool inside, const struct winograd_points *f,
+                       struct winograd_window w, float *pixels, struct winograd_values v)
 {
-    const int n = 2 * pairs + 2;
+    const int down = 2 * e.h_pairs + 2, across = 2 * e.w_pairs + 2, n = 2 * f->pairs + 2;
     vec half[VECTORS][N_MAX][N_MAX] __attribute__((aligned(64))), line[N_MAX], value[N_MAX];
-    ROLLED for (int j = 0; j < n; j++, values += point) UNROLL for (int u = 0; u < VECTORS; u++)
+    ROLLED for (int j = 0; j < across; j++)
     {
-        UNROLL for (int i = 0; i < n; i++) value[i] = vec_load(values + i * n * point + u * VLEN);
-        reduce(pairs, terms, f, value, line);
-        UNROLL for (int i = 0; i < terms; i++) half[u][i][j] = line[i];
+        const float *values = v.base + place(j, e.w_pairs, f) * v.point;
+        UNROLL for (int u = 0; u < VECTORS; u++)
+        {
+            UNROLL for (int i = 0; i < down; i++) value[i] =
+                vec_load(values + place(i, e.h_pairs, f) * n * v.point + u * VLEN);
+            reduce(e.h_pairs, e.height, f, value, line);
+            UNROLL for (int i = 0; i < e.height; i++) half[u][i][j] = line[i];
+        }
     }
-    const int rows = inside || w.height - w.h > terms ? terms : w.height - w.h;
+    const int rows = inside || w.height - w.h > e.height ? e.height : w.height - w.h;
     ROLLED for (int i = 0; i < rows; i++, pixels += w.row) UNROLL for (int u = 0; u < VECTORS; u++)
     {
-        reduce(pairs, terms, f, half[u][i], line);
-        UNROLL for (int j = 0; j < terms; j++) if (inside || w.w + j < w.width)
+        reduce(e.w_pairs, e.width, f, half[u][i], line);
+        UNROLL for (int j = 0; j < e.width; j++) if (inside || w.w + j < w.width)
         {
             float *to = pixels + j * w.pixel + u * VLEN;
             if (w.stream)
@@ -150,38 +181,61 @@ SIMD void write_window(int pairs, int terms, bool inside, const struct winograd_
     }
 }
 
-/* A window, item by item. */
-#define TRANSFORM(name, direction, pairs, terms, f)                                                          \
-    static void name(const struct winograd_window *window, const struct winograd_values *values)             \
+/* Pixels in a direction of so many pairs. */
+#define LARGE(pairs) (2 * (pairs) + 2)
+#define SMALL(pairs) (2 * (pairs))
+#define TAP(pairs)   TAPS
+
+/* A window of h x w pairs, item by item. */
+#define WINDOW(h_, w_, name, direction, terms, m)                                                            \
+    static void name##_##m##_##h_##w_(const struct winograd_window *window,                                  \
+                                      const struct winograd_values *values)                                  \
     {                                                                                                        \
         const struct winograd_window w = *window;                                                            \
-        const struct winograd_values v = *values;                                                            \
-        const bool inside = w.h >= 0 && w.w >= 0 && w.h + terms <= w.height && w.w + terms <= w.width;       \
-        float *pixels = w.base + w.h * w.row + w.w * w.pixel, *at = v.base;                                  \
-        for (int i = 0; i < v.items; i++, pixels += v.window, at += v.item)                                  \
+        const struct extent e = {h_, w_, terms(h_), terms(w_)};                                              \
+        struct winograd_values v = *values;                                                                  \
+        const bool inside = w.h >= 0 && w.w >= 0 && w.h + e.height <= w.height && w.w + e.width <= w.width;  \
+        float *pixels = w.base + w.h * w.row + w.w * w.pixel;                                                \
+        for (int i = 0; i < v.items; i++, pixels += v.window, v.base += v.item)                              \
             if (inside)                                                                                      \
-                direction(pairs, terms, true, f, w, pixels, at, v.point);                                    \
+                direction##_window(e, true, &winograd_points_f##m, w, pixels, v);                            \
             else                                                                                             \
-                direction(pairs, terms, false, f, w, pixels, at, v.point);                                   \
+                direction##_window(e, false, &winograd_points_f##m, w, pixels, v);                           \
     }
 
-#define TRANSFORMS(pairs, f)                                                                                 \
-    TRANSFORM(data_##pairs, read_window, pairs, 2 * pairs + 2, f)                                            \
-    TRANSFORM(spread_##pairs, read_window, pairs, 2 * pairs, f)                                              \
-    TRANSFORM(weights_##pairs, read_window, pairs, TAPS, f)                                                  \
-    TRANSFORM(output_##pairs, write_window, pairs, 2 * pairs, f)                                             \
-    TRANSFORM(gradient_##pairs, write_window, pairs, TAPS, f)
+#define SIZES_1(X, ...) X(1, 1, __VA_ARGS__)
+#define SIZES_2(X, ...) SIZES_1(X, __VA_ARGS__) X(1, 2, __VA_ARGS__) X(2, 1, __VA_ARGS__) X(2, 2, __VA_ARGS__)
+#define SIZES_3(X, ...)                                                                                      \
+    SIZES_2(X, __VA_ARGS__)                                                                                  \
+    X(1, 3, __VA_ARGS__) X(2, 3, __VA_ARGS__) X(3, 1, __VA_ARGS__) X(3, 2, __VA_ARGS__) X(3, 3, __VA_ARGS__)
+#define ENTRY(h, w, name, m) [h - 1][w - 1] = name##_##m##_##h##w,
 
-#define KERNEL(pairs, f)                                                                                     \
+/* Windows of all sizes. */
+#define SIZES(name, direction, terms, m, pairs)                                                              \
+    SIZES_##pairs(WINDOW, name, direction, terms, m) static void name##_##m(                                 \
+        const struct winograd_window *window, const struct winograd_values *values)                          \
     {                                                                                                        \
-        f, data_##pairs, spread_##pairs, weights_##pairs, output_##pairs, gradient_##pairs                   \
+        static winograd_transform_fn *const transform[pairs][pairs] = {SIZES_##pairs(ENTRY, name, m)};       \
+        transform[window->h_pairs - 1][window->w_pairs - 1](window, values);                                 \
     }
 
-TRANSFORMS(1, &winograd_points_f2)
-TRANSFORMS(2, &winograd_points_f4)
-TRANSFORMS(3, &winograd_points_f6)
+#define TRANSFORMS(m, pairs)                                                                                 \
+    SIZES(data, read, LARGE, m, pairs)                                                                       \
+    SIZES(spread, read, SMALL, m, pairs)                                                                     \
+    SIZES(output, write, SMALL, m, pairs)                                                                    \
+    WINDOW(pairs, pairs, weights, read, TAP, m)                                                              \
+    WINDOW(pairs, pairs, gradient, write, TAP, m)
+
+#define KERNEL(m, pairs)                                                                                     \
+    {                                                                                                        \
+        &winograd_points_f##m, data_##m, spread_##m, weights_##m##_##pairs##pairs, output_##m,               \
+            gradient_##m##_##pairs##pairs                                                                    \
+    }
+
+TRANSFORMS(2, 1)
+TRANSFORMS(4, 2)
+TRANSFORMS(6, 3)
 
 typedef const struct winograd_kernel kernels_by_pairs[WINOGRAD_PAIRS_MAX];
 extern kernels_by_pairs ISA_NAME(winograd_kernels);
-kernels_by_pairs ISA_NAME(winograd_kernels) = {KERNEL(1, &winograd_points_f2), KERNEL(2, &winograd_points_f4),
-                                               KERNEL(3, &winograd_points_f6)};
+kernels_by_pairs ISA_NAME(winograd_kernels) = {KERNEL(2, 1), KERNEL(4, 2), KERNEL(6, 3)};

@@ -17,14 +17,17 @@ static const char *refuse(const struct conv_problem *p, enum conv_tensor output)
     return NULL;
 }
 
-static struct winograd_axis make_axis(int large, int small, int pad, int m)
+static struct winograd_axis make_axis(int large, int small, int pad, int pairs)
 {
-    struct winograd_axis a = {.large = large, .small = small, .pad = pad};
+    struct winograd_axis a = {.large = large, .small = small, .pad = pad, .pairs = pairs};
+    const int m = 2 * pairs;
     a.lo = pad > WINOGRAD_TAPS - 1 ? pad - (WINOGRAD_TAPS - 1) : 0;
     a.hi = large + pad < small ? large + pad : small;
     if (a.hi < a.lo)
         a.lo = a.hi = 0;
     a.tiles = (a.hi - a.lo + m - 1) / m;
+    a.last_pairs = (a.hi - a.lo - (a.tiles - 1) * m + 1) / 2;
+    a.whole = a.last_pairs < pairs ? a.tiles - 1 : a.tiles;
     return a;
 }
 
@@ -40,13 +43,13 @@ static struct winograd make_geometry(const struct conv_problem *p, enum conv_ten
         .gemm = brgemm_kernel(isa),
         .m = m,
         .points = (m + 2) * (m + 2),
-        .h = backward ? make_axis(p->oh, p->ih, turn - p->ph, m) : make_axis(p->ih, p->oh, p->ph, m),
-        .w = backward ? make_axis(p->ow, p->iw, turn - p->pw, m) : make_axis(p->iw, p->ow, p->pw, m),
+        .h = backward ? make_axis(p->oh, p->ih, turn - p->ph, pairs) : make_axis(p->ih, p->oh, p->ph, pairs),
+        .w = backward ? make_axis(p->ow, p->iw, turn - p->pw, pairs) : make_axis(p->iw, p->ow, p->pw, pairs),
         .groups = p->g,
         .cb = backward ? ocb : icb,
         .kb = backward ? icb : ocb,
     };
-    w.tiles = (long)p->mb * w.h.tiles * w.w.tiles;
+    winograd_number(&w, p->mb);
     return w;
 }
 

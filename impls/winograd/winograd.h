@@ -8,6 +8,9 @@
  *     bwd    dst                   src, written          the same with flipped, transposed weights
  *     upd    src                   dst, read             weights[c][k]  = sum over tiles large[tile][c] * small[tile][k]
  *
+ * Where an image ends in less than m pixels, its last tiles are smaller ones, on some of the same points (points.h): 14
+ * pixels are 6 + 6 + 2, with 8 + 8 + 4 values instead of 24, so 400 products instead of 576.
+ *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_WINOGRAD_H
 #define TRIPASS_WINOGRAD_H
@@ -21,8 +24,14 @@
  * image outside lo .. hi - 1 meet none: they are zero or without effect, and no tile covers them. */
 struct winograd_axis {
     int large, small, pad;
-    int lo, hi, tiles;
+    int lo, hi;
+    int whole, tiles;      /* tiles of m pixels; with the last one, where a smaller one does */
+    int pairs, last_pairs; /* of points, in both */
 };
+
+/* Tiles are numbered kind by kind: those that are small in width alone, in neither direction, in height alone, in both. So
+ * the tiles that have a point are a range. */
+enum { WINOGRAD_KINDS = 4 };
 
 /* A plan's state. Channels are counted in blocks of 16, of one group. */
 struct winograd {
@@ -31,11 +40,12 @@ struct winograd {
     int m, points;
     struct winograd_axis h, w;
     int groups, cb, kb;
-    long tiles;     /* of all images */
-    long parts;     /* they are worked on in so many parts */
-    int tile_block; /* of at most so many tiles */
-    bool shared;    /* the team works on one part at a time, otherwise each thread on its own */
-    bool stream;    /* the output is too large to stay in the level 2 caches once it is written */
+    long kinds[WINOGRAD_KINDS + 1]; /* the number of the first tile of each kind */
+    long tiles;                     /* of all images */
+    long parts;                     /* they are worked on in so many parts */
+    int tile_block;                 /* of at most so many tiles */
+    bool shared; /* the team works on one part at a time, otherwise each thread on its own */
+    bool stream; /* the output is too large to stay in the level 2 caches once it is written */
 };
 
 /* Values at the points: point p, channel block b, tile t begin at base[p*point + b*block + t*tile]. */
@@ -50,8 +60,14 @@ struct winograd_part {
     int block, block_end;
 };
 
+/* Fills in kinds and tiles. */
+void winograd_number(struct winograd *w, int images);
+
 /* Part number `index` of `parts` equal ones of all tiles, with `blocks` channel blocks. */
 struct winograd_part winograd_cut(const struct winograd *w, long index, long parts, int blocks);
+
+/* What of a part has values at a point. */
+struct winograd_part winograd_at_point(const struct winograd *w, struct winograd_part part, int point);
 
 /* Values of a part of the large image (B^T d B) and of the small one (A y A^T); and the small image from values
  * (A^T v A). Images are the native tensors; the panel holds the part alone. */
