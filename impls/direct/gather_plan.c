@@ -190,8 +190,7 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
         g->lanes = lanes_kernel(plan->isa)->dot;
     g->transposed = backward && !g->lanes;
     g->tap_weights = native->depthwise ? B : native->block * B;
-    /* A first layer's few channels make short segments, of which the wide tile's kernel leaves steps over. */
-    const struct brgemm_tile tile = native->block < B ? g->kernel->tall : g->kernel->wide;
+    const struct brgemm_tile tile = g->kernel->wide;
     g->width = g->lanes ? 1 : tile.vectors * g->kernel->vlen / B;
     g->panels = (g->out.blocks + g->width - 1) / g->width;
     const long out_pixels = (long)g->out.h * g->out.w;

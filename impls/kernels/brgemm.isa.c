@@ -40,9 +40,9 @@ enum { TALL_VECTORS = 2 };
 
 enum { IN_BLOCK = BRGEMM_BLOCK / VLEN }; /* vectors */
 
-/* A reduction is unrolled WHOLE times where segments are a multiple of it, as channel blocks are; otherwise 4 times, which
- * leaves fewer steps over. */
-enum { WHOLE = 8 };
+/* A reduction is unrolled WHOLE times where segments are a multiple of it, as channel blocks are, or COLORS times where
+ * they are a row of taps of a first layer; otherwise 4 times, with a loop for the steps left over. */
+enum { WHOLE = 8, COLORS = 3 };
 
 /* Floats in a cache line, and tiles that together prefetch a block of B, at a line every four steps. */
 enum { LINE = 16, TILES_PER_BLOCK = 4 * BRGEMM_BLOCK / LINE };
@@ -117,15 +117,15 @@ struct call {
     int tile, paced; /* so many are done; prefetch */
 };
 
-/* `count` register tiles, one below the other. rows, vectors, whole (depth is a multiple of WHOLE) and most strides are
- * constants at every call, so that the loops over them unroll and addresses fold. */
-SIMD void tiles(int rows, int vectors, bool whole, struct strides st, struct call *call, int count)
+/* `count` register tiles, one below the other. rows, vectors, whole (depth is a multiple of it; 0: of nothing) and most
+ * strides are constants at every call, so that the loops over them unroll and addresses fold. */
+SIMD void tiles(int rows, int vectors, int whole, struct strides st, struct call *call, int count)
 {
     const struct brgemm_shape *s = call->shape;
     const float *a = call->a, *b = call->b, *ahead = call->ahead;
     float *c = call->c;
     const struct brgemm_segment *end = call->segment + call->segments;
-    const int depth = s->depth, unroll = whole ? WHOLE : 4;
+    const int depth = s->depth, unroll = whole ? whole : 4;
     for (; count > 0; count--, call->tile++, a += rows * st.a_row, c += rows * s->c_row) {
         if (call->tile < call->paced && call->tile % TILES_PER_BLOCK == 0)
             ahead = s->ahead + call->tile / TILES_PER_BLOCK * s->b_block;
@@ -172,13 +172,15 @@ typedef void tiles_fn(struct call *call, int count);
         const struct brgemm_shape *s = call->shape;                                                          \
         const struct strides image = {s->a_row, 1, BRGEMM_BLOCK, s->b_block};                                \
         if (s->a_k != 1)                                                                                     \
-            tiles(rows, vectors, false, (struct strides){1, s->a_k, BRGEMM_BLOCK, s->b_block}, call, count); \
+            tiles(rows, vectors, 0, (struct strides){1, s->a_k, BRGEMM_BLOCK, s->b_block}, call, count);     \
         else if (s->b_k != BRGEMM_BLOCK)                                                                     \
-            tiles(rows, vectors, false, (struct strides){s->a_row, 1, s->b_k, s->b_block}, call, count);     \
-        else if (s->depth % WHOLE != 0)                                                                      \
-            tiles(rows, vectors, false, image, call, count);                                                 \
+            tiles(rows, vectors, 0, (struct strides){s->a_row, 1, s->b_k, s->b_block}, call, count);         \
+        else if (s->depth % WHOLE == 0)                                                                      \
+            tiles(rows, vectors, WHOLE, image, call, count);                                                 \
+        else if (s->depth % COLORS == 0)                                                                     \
+            tiles(rows, vectors, COLORS, image, call, count);                                                \
         else                                                                                                 \
-            tiles(rows, vectors, true, image, call, count);                                                  \
+            tiles(rows, vectors, 0, image, call, count);                                                     \
     }
 #define UP_TO_3(X, vectors) X(1, vectors) X(2, vectors) X(3, vectors)
 #define UP_TO_6(X, vectors) UP_TO_3(X, vectors) X(4, vectors) X(5, vectors) X(6, vectors)
