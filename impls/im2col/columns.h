@@ -6,7 +6,9 @@
  *
  *     D = W Q        Q' = W^T D, and each Q'[k][x] added to the input that it belongs to        W' = D Q^T
  *
- * A block of Q is row-major in the caller's memory, so that it can be any operand of a matrix product.
+ * A block of Q stands in the caller's memory in panels of `width` columns, one after another, each row-major and in
+ * one piece: Q[k][x] is q[x / width * rows * width + k * width + x % width]. One panel of all columns is a plain
+ * matrix; panels of 16 can be any operand of brgemm.h.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_COLUMNS_H
@@ -18,11 +20,13 @@
 struct columns_block {
     int channel, channels;
     size_t pixel, pixels;
-    size_t stride; /* floats from a row to the next, >= pixels */
+    size_t width; /* of a panel: pixels, or COLUMNS_PANEL */
 };
 
+enum { COLUMNS_PANEL = 16 };
+
 struct columns_kernel {
-    /* im2col: fills the block q from the plain src. */
+    /* im2col: fills the block q from the plain src, and the rest of its last panel with zeros. */
     void (*gather)(const struct conv_problem *problem, const struct columns_block *block, const float *src,
                    float *q);
     /* col2im: adds the block q to the plain src. Makes those entries of q zero that belong to no input. */

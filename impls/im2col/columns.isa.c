@@ -118,46 +118,97 @@ static void find_runs(const struct conv_problem *p, size_t pixel, int count, int
     }
 }
 
-/* All channels of a block, strip by strip and tap by tap; `gather` and, if it is 1, `step` are constants at the calls. */
-SIMD void walk(const struct conv_problem *p, const struct columns_block *b, float *src, float *q, bool gather,
-               int step)
+/* What all runs of a strip have in common. */
+struct strip_places {
+    float *image, *q;  /* its first column in the first image's plane, and in Q, of the first channel */
+    size_t plane, row; /* from channel to channel: in the image, in Q */
+    size_t panel;      /* from panel to panel of Q */
+    int channels;
+};
+
+enum action { COPY, ADD, ZERO };
+
+/* A run or a gap in all channels, one panel after another. `action`, `step` if it is 1 and `width` if it is that of small
+ * panels are constants at the calls. */
+SIMD void move(enum action action, const struct strip_places *p, const struct run *run, int step,
+               size_t width)
+{
+    const ptrdiff_t plane = p->plane, row = p->row;
+    const int channels = p->channels;
+    for (int i = 0, n; i < run->count; i += n) {
+        const size_t at = run->at + i, rest = width - at % width;
+        n = (size_t)(run->count - i) < rest ? run->count - i : (int)rest;
+        float *image = p->image + run->from + (ptrdiff_t)i * step;
+        float *q = p->q + at / width * p->panel + at % width;
+        if (action == COPY && step == 1 && n == COLUMNS_PANEL)
+            for (int c = 0; c < channels; c++)
+                for (int v = 0; v < COLUMNS_PANEL; v += VLEN)
+                    vec_store(q + c * row + v, vec_load(image + c * plane + v));
+        else if (action == COPY)
+            for (int c = 0; c < channels; c++)
+                copy(n, image + c * plane, step, q + c * row);
+        else if (action == ADD && n == COLUMNS_PANEL)
+            for (int c = 0; c < channels; c++)
+                add(COLUMNS_PANEL, q + c * row, step, image + c * plane);
+        else if (action == ADD)
+            for (int c = 0; c < channels; c++)
+                add(n, q + c * row, step, image + c * plane);
+        else
+            for (int c = 0; c < channels; c++)
+                zero(n, q + c * row);
+    }
+}
+
+/* All of a block, strip by strip and tap by tap; constants as in move. */
+SIMD void walk(const struct conv_problem *p, const struct columns_block *b, float *src, float *q,
+               enum action action, int step, size_t width)
 {
     const size_t src_plane = (size_t)p->ih * p->iw, dst_plane = (size_t)p->oh * p->ow;
-    const size_t taps = (size_t)p->kh * p->kw, stride = b->stride;
-    const int channels = b->channels;
+    const size_t taps = (size_t)p->kh * p->kw, panel = b->channels * taps * width;
     struct strip s;
     for (size_t x = 0; x < b->pixels; x += STRIP) {
         const int count = b->pixels - x < STRIP ? (int)(b->pixels - x) : STRIP;
-        float *image = src + ((b->pixel + x) / dst_plane * p->ic + b->channel) * src_plane;
+        struct strip_places at = {.image =
+                                      src + ((b->pixel + x) / dst_plane * p->ic + b->channel) * src_plane,
+                                  .plane = src_plane,
+                                  .row = taps * width,
+                                  .panel = panel,
+                                  .channels = b->channels};
         for (size_t tap = 0; tap < taps; tap++) {
             find_runs(p, b->pixel + x, count, (int)tap / p->kw, (int)tap % p->kw, &s);
-            for (int c = 0; c < channels; c++) {
-                float *plane = image + c * src_plane, *row = q + (c * taps + tap) * stride + x;
-                for (int i = 0; gather && i < s.runs; i++)
-                    copy(s.run[i].count, plane + s.run[i].from, step, row + s.run[i].at);
-                for (int i = 0; i < s.gaps; i++)
-                    zero(s.gap[i].count, row + s.gap[i].at);
-                for (int i = 0; !gather && i < s.runs; i++)
-                    add(s.run[i].count, row + s.run[i].at, step, plane + s.run[i].from);
-            }
+            if (x + count == b->pixels)
+                add_gap(&s, count, (int)((width - b->pixels % width) % width));
+            at.q = q + x / width * panel + tap * width + x % width;
+            for (int i = 0; action == COPY && i < s.runs; i++)
+                move(COPY, &at, &s.run[i], step, width);
+            for (int i = 0; i < s.gaps; i++)
+                move(ZERO, &at, &s.gap[i], 1, width);
+            for (int i = 0; action == ADD && i < s.runs; i++)
+                move(ADD, &at, &s.run[i], step, width);
         }
     }
 }
 
+/* With the constants of what is common: stride 1, small panels. */
+SIMD void walk_any(const struct conv_problem *p, const struct columns_block *b, float *src, float *q,
+                   enum action action)
+{
+    if (b->width != COLUMNS_PANEL)
+        walk(p, b, src, q, action, p->sw, b->width);
+    else if (p->sw == 1)
+        walk(p, b, src, q, action, 1, COLUMNS_PANEL);
+    else
+        walk(p, b, src, q, action, p->sw, COLUMNS_PANEL);
+}
+
 static void gather(const struct conv_problem *p, const struct columns_block *b, const float *src, float *q)
 {
-    if (p->sw == 1)
-        walk(p, b, (float *)src, q, true, 1);
-    else
-        walk(p, b, (float *)src, q, true, p->sw);
+    walk_any(p, b, (float *)src, q, COPY);
 }
 
 static void scatter(const struct conv_problem *p, const struct columns_block *b, float *q, float *src)
 {
-    if (p->sw == 1)
-        walk(p, b, src, q, false, 1);
-    else
-        walk(p, b, src, q, false, p->sw);
+    walk_any(p, b, src, q, ADD);
 }
 
 static void transpose(size_t rows, size_t cols, const float *from, size_t from_stride, float *to,

@@ -3,11 +3,14 @@
  * with the blocking of Goto and van de Geijn (ACM TOMS 34(3), 2008).
  *
  * Each pass walks over chunks of output pixels x, and within a chunk over blocks of input channels, whose taps
- * are rows k of Q. All operands of the register kernel are row-major with the reduction contiguous in A:
+ * are rows k of Q. Q, D and their products stand in panels of 16 columns, as the register kernel has them fastest;
+ * only W, and W^T in bwd, are row-major:
  *
  *     fwd   D[oc][x] += W[oc][k] Q[k][x]          gather a block of Q, multiply, copy D to dst at the end
  *     bwd   Q[k][x]   = W^T[k][oc] D[oc][x]       copy D from dst, multiply, add the block of Q to src
  *     upd   W^T[k][oc] += Q[k][x] D^T[x][oc]      gather both, multiply, transpose W^T to wei at the end
+ *
+ * (D is itself the Q of a 1x1 layer on dst, and is gathered as such.)
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "im2col/columns.h"
@@ -24,6 +27,7 @@
 
 struct state {
     struct conv_problem p;
+    struct conv_problem point; /* the 1x1 layer on dst */
     const struct brgemm_kernel *kernel;
     const struct columns_kernel *columns;
     int icg, ocg, taps;
@@ -31,8 +35,7 @@ struct state {
     size_t pixels;    /* columns of Q: mb * oh * ow */
     int channels;     /* input channels in a block of Q */
     size_t chunk;     /* pixels in a block of Q */
-    size_t stride;    /* from row to row of blocks of Q and D */
-    size_t oc_stride; /* the same for W^T and D^T */
+    size_t oc_stride; /* from row to row of W^T in bwd */
     /* The work is cut into outer * g * inner parts: by pixels or images, by groups, by channels of a group. */
     int outer, inner;
     size_t shared, own; /* floats of scratch: of the team, of each thread */
@@ -57,37 +60,50 @@ static size_t min(size_t a, size_t b)
 
 /* ---- the matrix product ---- */
 
-struct matrix {
-    const float *at;
-    size_t stride;
+enum { PANEL = COLUMNS_PANEL };
+
+/* C[rows][cols] (+)= A[rows][depth] B[depth][cols]; B and C in panels. Whole vectors are read and written, into the rest
+ * of a panel. A is row-major, or in panels too whose rest, and the rows of B that meet it, are zero. */
+struct product {
+    size_t rows, cols, depth;
+    const float *a, *b;
+    float *c;
+    size_t a_row;   /* from row to row of A */
+    size_t a_panel; /* from panel to panel of A, 0: row-major */
+    size_t b_panel, c_panel;
+    bool accumulate;
 };
 
-/* C[rows][cols] (+)= A[rows][depth] B[depth][cols]. Whole vectors of B and C are read and written, into the padding of
- * their rows. A block of rows of A stays in the second-level cache while all panels of B pass by. */
-static void multiply(const struct state *s, size_t rows, size_t cols, size_t depth, struct matrix a,
-                     struct matrix b, float *c, size_t c_stride, bool accumulate)
+/* DEPTH steps of B, as wide as the register tile, are 18 KB of a first-level cache of 32 KB; a block of rows of A stays in
+ * the second level while all panels of B pass by. */
+enum { DEPTH = 144, A_BYTES = 128 << 10, A_ROWS = A_BYTES / sizeof(float) / DEPTH };
+
+static void multiply(const struct state *s, const struct product *m)
 {
-    enum { A_BYTES = 128 << 10 };
-    const size_t vlen = s->kernel->vlen, width = s->kernel->tall.vectors * vlen;
-    const size_t block =
-        min(rows, size_round_up(A_BYTES / sizeof(float) / (depth + 1) + 1, s->kernel->tall.rows));
-    const size_t blocks = (rows + block - 1) / block;
-    struct brgemm_shape shape = {.depth = (int)depth,
-                                 .a_row = a.stride,
+    const struct brgemm_kernel *kernel = s->kernel;
+    const size_t width = kernel->wide.vectors * kernel->vlen;
+    const size_t depths = (m->depth + DEPTH - 1) / DEPTH, blocks = (m->rows + A_ROWS - 1) / A_ROWS;
+    struct brgemm_shape shape = {.a_row = m->a_row,
                                  .a_k = 1,
-                                 .b_k = b.stride,
-                                 .b_block = BRGEMM_BLOCK,
-                                 .c_row = c_stride,
-                                 .c_block = BRGEMM_BLOCK,
-                                 .accumulate = accumulate};
-    const struct brgemm_segment whole = {0, 0};
-    for (size_t i = 0; i < blocks; i++) {
-        struct range r = part(rows, s->kernel->tall.rows, blocks, i);
+                                 .b_k = PANEL,
+                                 .b_block = m->b_panel,
+                                 .c_row = PANEL,
+                                 .c_block = m->c_panel};
+    struct brgemm_segment segment[DEPTH / PANEL];
+    for (size_t i = 0; i < DEPTH / PANEL; i++)
+        segment[i] = (struct brgemm_segment){i * m->a_panel, i * PANEL * PANEL};
+    for (size_t i = 0; i < depths * blocks; i++) {
+        const struct range k = part(m->depth, PANEL, depths, i / blocks);
+        const struct range r = part(m->rows, kernel->wide.rows, blocks, i % blocks);
+        const int segments = m->a_panel ? (int)((k.end - k.begin + PANEL - 1) / PANEL) : 1;
+        const float *a = m->a + r.begin * m->a_row + (m->a_panel ? k.begin / PANEL * m->a_panel : k.begin);
         shape.rows = (int)(r.end - r.begin);
-        for (size_t col = 0; col < cols; col += width) {
-            shape.vectors = (int)min(s->kernel->tall.vectors, (cols - col + vlen - 1) / vlen);
-            s->kernel->run(&shape, 1, &whole, a.at + r.begin * a.stride, b.at + col,
-                           c + r.begin * c_stride + col);
+        shape.depth = m->a_panel ? PANEL : (int)(k.end - k.begin);
+        shape.accumulate = m->accumulate || k.begin > 0;
+        for (size_t col = 0; col < m->cols; col += width) {
+            shape.vectors = (int)min(kernel->wide.vectors, (m->cols - col + kernel->vlen - 1) / kernel->vlen);
+            kernel->run(&shape, segments, segment, a, m->b + col / PANEL * m->b_panel + k.begin * PANEL,
+                        m->c + col / PANEL * m->c_panel + r.begin * PANEL);
         }
     }
     phase_mark(PHASE_MULTIPLY);
@@ -95,30 +111,47 @@ static void multiply(const struct state *s, size_t rows, size_t cols, size_t dep
 
 /* ---- blocks of dst ---- */
 
-enum move { TO_DST, FROM_DST, FROM_DST_TRANSPOSED };
-
-/* Moves `count` channels from channel oc on, pixels `x`, between dst and a block of D: image by image, whose
- * pixels are contiguous. */
-static void move_dst(const struct state *s, enum move move, size_t oc, size_t count, struct range x,
-                     float *dst, float *block)
+/* Pixels x of an image and its `count` channels from oc on, between dst and a block of D. */
+static void store_dst(const struct state *s, size_t oc, size_t count, struct range x, float *dst,
+                      const float *d)
 {
     const size_t plane = (size_t)s->p.oh * s->p.ow;
-    for (size_t at = x.begin; at < x.end;) {
-        const size_t run = min(x.end - at, plane - at % plane);
-        float *image = dst + (at / plane * s->p.oc + oc) * plane + at % plane;
-        float *column = block + (at - x.begin);
-        if (move == FROM_DST_TRANSPOSED)
-            s->columns->transpose(count, run, image, plane, block + (at - x.begin) * s->oc_stride,
-                                  s->oc_stride);
-        else
-            for (size_t c = 0; c < count; c++)
-                if (move == TO_DST)
-                    memcpy(image + c * plane, column + c * s->stride, run * sizeof(float));
-                else
-                    memcpy(column + c * s->stride, image + c * plane, run * sizeof(float));
-        at += run;
+    for (size_t c = 0; c < count; c++)
+        for (size_t at = x.begin, n; at < x.end; at += n) {
+            const size_t i = at - x.begin;
+            float *to = dst + (at / plane * s->p.oc + oc + c) * plane + at % plane;
+            n = min(min(x.end - at, plane - at % plane), PANEL - i % PANEL);
+            const float *from = d + (i / PANEL * count + c) * PANEL + i % PANEL;
+            if (n == PANEL)
+                memcpy(to, from, PANEL * sizeof(float)); /* of constant size: a few vectors */
+            else
+                memcpy(to, from, n * sizeof(float));
+        }
+    phase_mark(PHASE_OUTPUT);
+}
+
+static void load_dst(const struct state *s, int g, struct range x, const float *dst, float *d)
+{
+    const struct columns_block block = {g * s->ocg, s->ocg, x.begin, x.end - x.begin, PANEL};
+    s->columns->gather(&s->point, &block, dst, d);
+    phase_mark(PHASE_INPUT);
+}
+
+/* D^T, image by image, whose pixels are contiguous. */
+static void load_dst_transposed(const struct state *s, int g, struct range x, const float *dst, float *d)
+{
+    const size_t plane = (size_t)s->p.oh * s->p.ow, panel = s->chunk * PANEL, ocg = s->ocg;
+    for (size_t at = x.begin, run; at < x.end; at += run) {
+        const float *image = dst + (at / plane * s->p.oc + g * ocg) * plane + at % plane;
+        run = min(x.end - at, plane - at % plane);
+        for (size_t oc = 0; oc < ocg; oc += PANEL)
+            s->columns->transpose(min(PANEL, ocg - oc), run, image + oc * plane, plane,
+                                  d + oc / PANEL * panel + (at - x.begin) * PANEL, PANEL);
     }
-    phase_mark(move == TO_DST ? PHASE_OUTPUT : PHASE_INPUT);
+    const size_t count = x.end - x.begin, rest = size_round_up(count, PANEL) - count;
+    for (size_t oc = 0; oc < ocg; oc += PANEL)
+        memset(d + oc / PANEL * panel + count * PANEL, 0, rest * PANEL * sizeof(float));
+    phase_mark(PHASE_INPUT);
 }
 
 /* ---- the passes ---- */
@@ -138,25 +171,34 @@ static struct part part_of(const struct state *s, size_t item)
 static struct columns_block block_of(const struct state *s, int g, struct range c, struct range x)
 {
     return (struct columns_block){g * s->icg + (int)c.begin, (int)(c.end - c.begin), x.begin, x.end - x.begin,
-                                  s->stride};
+                                  PANEL};
 }
 
 static void forward(const struct state *s, struct part at, float *const tensor[CONV_TENSORS], float *own)
 {
-    float *q = own, *d = own + s->channels * s->taps * s->stride;
-    const struct range x = part(s->pixels, s->kernel->vlen, s->outer, at.outer);
+    float *q = own, *d = own + s->channels * s->taps * s->chunk;
+    const struct range x = part(s->pixels, PANEL, s->outer, at.outer);
     const struct range oc = part(s->ocg, 1, s->inner, at.inner);
+    const size_t count = oc.end - oc.begin;
     const float *wei = tensor[CONV_WEI] + (at.g * s->ocg + oc.begin) * s->k;
     for (size_t c = 0; c < (size_t)s->icg; c += s->channels) {
         struct range channels = {c, min(c + s->channels, s->icg)};
         struct columns_block block = block_of(s, at.g, channels, x);
+        const size_t rows = (size_t)block.channels * s->taps;
         s->columns->gather(&s->p, &block, tensor[CONV_SRC], q);
         phase_mark(PHASE_INPUT);
-        multiply(s, oc.end - oc.begin, x.end - x.begin, block.channels * s->taps,
-                 (struct matrix){wei + c * s->taps, s->k}, (struct matrix){q, s->stride}, d, s->stride,
-                 c > 0);
+        multiply(s, &(struct product){.rows = count,
+                                      .cols = block.pixels,
+                                      .depth = rows,
+                                      .a = wei + c * s->taps,
+                                      .a_row = s->k,
+                                      .b = q,
+                                      .b_panel = rows * PANEL,
+                                      .c = d,
+                                      .c_panel = count * PANEL,
+                                      .accumulate = c > 0});
     }
-    move_dst(s, TO_DST, at.g * s->ocg + oc.begin, oc.end - oc.begin, x, tensor[CONV_DST], d);
+    store_dst(s, at.g * s->ocg + oc.begin, count, x, tensor[CONV_DST], d);
 }
 
 /* W^T of all groups: shared[g][k][oc] */
@@ -176,53 +218,63 @@ static void transpose_weights(const struct state *s, const float *wei, float *sh
 static void backward(const struct state *s, struct part at, float *const tensor[CONV_TENSORS], float *own,
                      const float *shared)
 {
-    enum { DEPTH = 256 };
-    float *q = own, *d = own + s->channels * s->taps * s->stride;
+    float *q = own, *d = own + s->channels * s->taps * s->chunk;
     const size_t plane = (size_t)s->p.oh * s->p.ow, src_plane = (size_t)s->p.ih * s->p.iw;
     const struct range images = part(s->p.mb, 1, s->outer, at.outer);
     const struct range mine = part(s->icg, 1, s->inner, at.inner);
-    const size_t depths = (s->ocg + DEPTH - 1) / DEPTH;
     for (size_t mb = images.begin; mb < images.end; mb++)
         memset(tensor[CONV_SRC] + (mb * s->p.ic + at.g * s->icg + mine.begin) * src_plane, 0,
                (mine.end - mine.begin) * src_plane * sizeof(float));
     for (size_t begin = images.begin * plane; begin < images.end * plane; begin += s->chunk) {
         const struct range x = {begin, min(begin + s->chunk, images.end * plane)};
-        move_dst(s, FROM_DST, at.g * s->ocg, s->ocg, x, tensor[CONV_DST], d);
+        load_dst(s, at.g, x, tensor[CONV_DST], d);
         for (size_t c = mine.begin; c < mine.end; c += s->channels) {
             struct range channels = {c, min(c + s->channels, mine.end)};
             struct columns_block block = block_of(s, at.g, channels, x);
-            const float *wei = shared + (at.g * s->k + c * s->taps) * s->oc_stride;
-            for (size_t i = 0; i < depths; i++) {
-                struct range oc = part(s->ocg, 1, depths, i);
-                multiply(s, block.channels * s->taps, x.end - x.begin, oc.end - oc.begin,
-                         (struct matrix){wei + oc.begin, s->oc_stride},
-                         (struct matrix){d + oc.begin * s->stride, s->stride}, q, s->stride, i > 0);
-            }
+            const size_t rows = (size_t)block.channels * s->taps;
+            multiply(s, &(struct product){.rows = rows,
+                                          .cols = block.pixels,
+                                          .depth = s->ocg,
+                                          .a = shared + (at.g * s->k + c * s->taps) * s->oc_stride,
+                                          .a_row = s->oc_stride,
+                                          .b = d,
+                                          .b_panel = (size_t)s->ocg * PANEL,
+                                          .c = q,
+                                          .c_panel = rows * PANEL});
             s->columns->scatter(&s->p, &block, q, tensor[CONV_SRC]);
             phase_mark(PHASE_OUTPUT);
         }
     }
 }
 
-/* Sums over its own range of pixels: shared[outer][g][k][oc] */
+/* Sums over its own range of pixels: shared[outer][g], of each group W^T[k][oc] in panels */
 static void gradient(const struct state *s, struct part at, float *const tensor[CONV_TENSORS], float *own,
                      float *shared)
 {
-    float *q = own, *d = own + s->channels * s->taps * s->stride;
+    float *q = own, *d = own + s->channels * s->taps * s->chunk;
     const struct range mine = part(s->icg, 1, s->inner, at.inner);
     const struct range pixels = part(s->pixels, s->chunk, s->outer, at.outer);
-    float *sum = shared + (at.outer * s->p.g + at.g) * s->k * s->oc_stride;
+    float *sum = shared + (at.outer * s->p.g + at.g) * s->k * size_round_up(s->ocg, PANEL);
     for (size_t begin = pixels.begin; begin < pixels.end; begin += s->chunk) {
         const struct range x = {begin, min(begin + s->chunk, pixels.end)};
-        move_dst(s, FROM_DST_TRANSPOSED, at.g * s->ocg, s->ocg, x, tensor[CONV_DST], d);
+        load_dst_transposed(s, at.g, x, tensor[CONV_DST], d);
         for (size_t c = mine.begin; c < mine.end; c += s->channels) {
             struct range channels = {c, min(c + s->channels, mine.end)};
             struct columns_block block = block_of(s, at.g, channels, x);
+            const size_t rows = (size_t)block.channels * s->taps;
             s->columns->gather(&s->p, &block, tensor[CONV_SRC], q);
             phase_mark(PHASE_INPUT);
-            multiply(s, block.channels * s->taps, s->ocg, x.end - x.begin, (struct matrix){q, s->stride},
-                     (struct matrix){d, s->oc_stride}, sum + c * s->taps * s->oc_stride, s->oc_stride,
-                     begin > pixels.begin);
+            multiply(s, &(struct product){.rows = rows,
+                                          .cols = s->ocg,
+                                          .depth = block.pixels,
+                                          .a = q,
+                                          .a_row = PANEL,
+                                          .a_panel = rows * PANEL,
+                                          .b = d,
+                                          .b_panel = s->chunk * PANEL,
+                                          .c = sum + c * s->taps * PANEL,
+                                          .c_panel = s->k * PANEL,
+                                          .accumulate = begin > pixels.begin});
         }
     }
 }
@@ -230,16 +282,16 @@ static void gradient(const struct state *s, struct part at, float *const tensor[
 /* wei = the sums of all ranges of pixels, transposed */
 static void reduce(const struct state *s, float *wei, float *shared)
 {
-    const size_t floats = s->p.g * s->k * s->oc_stride, blocks = (s->icg + s->channels - 1) / s->channels;
+    const size_t panels = (s->ocg + PANEL - 1) / PANEL, floats = s->p.g * panels * s->k * PANEL;
 #pragma omp for
-    for (size_t i = 0; i < s->p.g * blocks; i++) {
-        const size_t g = i / blocks, k = i % blocks * s->channels * s->taps;
-        const size_t rows = min((size_t)s->channels * s->taps, s->k - k);
-        float *sum = shared + (g * s->k + k) * s->oc_stride;
+    for (size_t i = 0; i < s->p.g * panels; i++) {
+        const size_t g = i / panels, oc = i % panels * PANEL;
+        float *sum = shared + i * s->k * PANEL;
         for (int o = 1; o < s->outer; o++)
-            for (size_t j = 0; j < rows * s->oc_stride; j++)
+            for (size_t j = 0; j < s->k * PANEL; j++)
                 sum[j] += sum[o * floats + j];
-        s->columns->transpose(rows, s->ocg, sum, s->oc_stride, wei + g * s->ocg * s->k + k, s->k);
+        s->columns->transpose(s->k, min(PANEL, s->ocg - oc), sum, PANEL, wei + (g * s->ocg + oc) * s->k,
+                              s->k);
     }
     phase_mark(PHASE_REDUCE);
 }
@@ -282,24 +334,20 @@ static int gcd(int a, int b)
     return b ? gcd(b, a % b) : a;
 }
 
-/* Blocks: 320 rows of a panel of B, 16 floats wide, are 20 KB of a first-level cache of 32 KB; half of the second
- * level holds the blocks of Q and D, the rest is for A. An odd number of lines from row to row spreads a
- * column over all sets of a cache. */
+/* Blocks: half of the second level holds the blocks of Q and D, the rest is for A. As many channels as the register kernel
+ * unrolls, where there are so many. An odd number of lines from row to row spreads a column over all sets of a cache. */
 static void plan_blocks(struct state *s)
 {
-    enum { ROWS = 320, LINE = 16 };
+    enum { ROWS = 320, UNROLLED = 8 };
     const size_t blocks = (s->k + ROWS - 1) / ROWS;
-    s->channels = (int)((s->icg + blocks - 1) / blocks);
+    s->channels = (int)min(size_round_up((s->icg + blocks - 1) / blocks, UNROLLED), s->icg);
     const size_t rows = (size_t)s->channels * s->taps + min(s->ocg, ROWS),
-                 width = s->kernel->tall.vectors * s->kernel->vlen;
+                 width = s->kernel->wide.vectors * s->kernel->vlen;
     size_t chunk = l2_bytes() / 2 / sizeof(float) / rows / width * width;
     if (chunk < 2 * width)
         chunk = 2 * width;
     s->chunk = min(min(chunk, 256), size_round_up(s->pixels, width));
-    s->stride = (s->chunk / LINE | 1) * LINE;
-    if (s->stride < s->chunk + LINE && s->chunk % (2 * LINE) != LINE)
-        s->stride = s->chunk + LINE;
-    s->oc_stride = (size_round_up(s->ocg, width) / LINE | 1) * LINE;
+    s->oc_stride = (size_round_up(s->ocg, PANEL) / PANEL | 1) * PANEL;
 }
 
 /* Forward cuts the pixels into chunks, backward the images (each added to by one thread only), the gradient the
@@ -312,7 +360,7 @@ static void plan_parts(struct state *s, enum conv_tensor output, int threads)
     switch (output) {
     case CONV_DST:
         outer = size_round_up(chunks, threads / gcd(threads, s->p.g));
-        outer = min(outer, (s->pixels + s->kernel->vlen - 1) / s->kernel->vlen);
+        outer = min(outer, (s->pixels + PANEL - 1) / PANEL);
         break;
     case CONV_SRC: outer = gcd(s->p.mb, threads); break;
     default:
@@ -341,16 +389,24 @@ static const char *plan(struct conv_plan *plan)
     s.taps = s.p.kh * s.p.kw;
     s.k = (size_t)s.icg * s.taps;
     s.pixels = (size_t)s.p.mb * s.p.oh * s.p.ow;
+    s.point = (struct conv_problem){.mb = s.p.mb,
+                                    .ic = s.p.oc,
+                                    .ih = s.p.oh,
+                                    .iw = s.p.ow,
+                                    .oh = s.p.oh,
+                                    .ow = s.p.ow,
+                                    .kh = 1,
+                                    .kw = 1,
+                                    .sh = 1,
+                                    .sw = 1};
     plan_blocks(&s);
     plan_parts(&s, plan->output, plan->threads);
-    const size_t weights = size_multiply((size_t)s.p.g * s.k, s.oc_stride);
+    const size_t ocg = size_round_up(s.ocg, PANEL), k = (size_t)s.p.g * s.k;
     s.shared = plan->output == CONV_DST   ? 0
-               : plan->output == CONV_SRC ? weights
-                                          : size_multiply(weights, s.outer);
-    const size_t q = size_multiply((size_t)s.channels * s.taps, s.stride);
-    const size_t d =
-        plan->output == CONV_WEI ? size_multiply(s.chunk, s.oc_stride) : size_multiply(s.ocg, s.stride);
-    s.own = size_add(q, d);
+               : plan->output == CONV_SRC ? size_multiply(k, s.oc_stride)
+                                          : size_multiply(size_multiply(k, ocg), s.outer);
+    const size_t q = (size_t)s.channels * s.taps;
+    s.own = size_multiply(size_add(q, ocg), s.chunk);
     plan->scratch_bytes =
         size_multiply(size_add(s.shared, size_multiply(s.own, plan->threads)), sizeof(float));
     if (plan->scratch_bytes == SIZE_MAX)
@@ -358,7 +414,7 @@ static const char *plan(struct conv_plan *plan)
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
         plan->bytes[t] = conv_elements(&plan->problem, t) * sizeof(float);
     snprintf(plan->detail, sizeof plan->detail, "%s %dx%d, blocks of %zu x %zu", isa_name(plan->isa),
-             s.kernel->tall.rows, s.kernel->tall.vectors * s.kernel->vlen, (size_t)s.channels * s.taps,
+             s.kernel->wide.rows, s.kernel->wide.vectors * s.kernel->vlen, (size_t)s.channels * s.taps,
              s.chunk);
     plan->state = malloc(sizeof s);
     if (!plan->state)

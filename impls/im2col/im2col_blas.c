@@ -52,7 +52,7 @@ static void move(const struct conv_plan *plan, struct columns_block block, float
 {
     const struct conv_problem *p = &plan->problem;
     const struct columns_kernel *kernel = columns_kernel(plan->isa);
-    const size_t plane = (size_t)p->ih * p->iw, rows = (size_t)p->kh * p->kw * block.stride;
+    const size_t plane = (size_t)p->ih * p->iw, rows = (size_t)p->kh * p->kw * block.width;
     float *image = src + (block.pixel / block.pixels * p->ic + block.channel) * plane;
     const size_t channels = block.channels, threads = plan->threads;
 #pragma omp parallel for num_threads(plan->threads)
