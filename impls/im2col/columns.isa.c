@@ -11,38 +11,52 @@
 
 typedef float quad __attribute__((vector_size(16), aligned(4), may_alias));
 
-/* to[i] = from[i * step] */
-SIMD void copy(int n, const float *from, int step, float *to)
+/* ~0 for a column that reads the image, 0 for one in a gap. */
+typedef int mask __attribute__((vector_size(VLEN * sizeof(int)), aligned(sizeof(int)), may_alias));
+typedef int quad_mask __attribute__((vector_size(16), aligned(4), may_alias));
+
+SIMD vec load_masked(const float *from, const int *keep)
+{
+    return (vec)(*(const mask *)from & *(const mask *)keep);
+}
+
+SIMD quad quad_masked(const float *from, const int *keep)
+{
+    return (quad)(*(const quad_mask *)from & *(const quad_mask *)keep);
+}
+
+/* to[i] = keep[i] ? from[i * step] : 0; with a step other than 1, all are kept. */
+SIMD void copy(int n, const float *from, const int *keep, int step, float *to)
 {
     if (step == 1 && n >= VLEN) {
         /* Aligned stores between two that overlap them. */
-        vec_store(to, vec_load(from));
+        vec_store(to, load_masked(from, keep));
         int i = VLEN - (int)((uintptr_t)to / sizeof *to % VLEN);
         for (; i < n - VLEN; i += VLEN)
-            vec_store(to + i, vec_load(from + i));
-        vec_store(to + n - VLEN, vec_load(from + n - VLEN));
+            vec_store(to + i, load_masked(from + i, keep + i));
+        vec_store(to + n - VLEN, load_masked(from + n - VLEN, keep + n - VLEN));
     } else if (step == 1 && n >= 4) {
         for (int i = 0; i < n - 4; i += 4)
-            *(quad *)(to + i) = *(const quad *)(from + i);
-        *(quad *)(to + n - 4) = *(const quad *)(from + n - 4);
+            *(quad *)(to + i) = quad_masked(from + i, keep + i);
+        *(quad *)(to + n - 4) = quad_masked(from + n - 4, keep + n - 4);
     } else {
         for (int i = 0; i < n; i++)
-            to[i] = from[(ptrdiff_t)i * step];
+            to[i] = step != 1 || keep[i] ? from[(ptrdiff_t)i * step] : 0;
     }
 }
 
-/* to[i * step] += from[i] */
-SIMD void add(int n, const float *from, int step, float *to)
+/* to[i * step] += keep[i] ? from[i] : 0; likewise. */
+SIMD void add(int n, const float *from, const int *keep, int step, float *to)
 {
     int i = 0;
     if (step == 1) {
         for (; i + VLEN <= n; i += VLEN)
-            vec_store(to + i, vec_load(to + i) + vec_load(from + i));
+            vec_store(to + i, vec_load(to + i) + load_masked(from + i, keep + i));
         for (; i + 4 <= n; i += 4)
-            *(quad *)(to + i) += *(const quad *)(from + i);
+            *(quad *)(to + i) += quad_masked(from + i, keep + i);
     }
     for (; i < n; i++)
-        to[(ptrdiff_t)i * step] += from[i];
+        to[(ptrdiff_t)i * step] += step != 1 || keep[i] ? from[i] : 0;
 }
 
 SIMD void zero(int n, float *to)
@@ -64,6 +78,7 @@ enum { STRIP = 256 };
 struct strip {
     int runs, gaps;
     struct run run[STRIP], gap[STRIP];
+    int keep[STRIP]; /* inside the runs: what is not in a joined gap */
 };
 
 static int clamp(int x, int low, int high)
@@ -85,14 +100,22 @@ static void add_gap(struct strip *s, int at, int count)
 static void add_run(struct strip *s, bool join, struct run run)
 {
     struct run *end = s->run + s->runs;
-    if (join && s->runs > 0 && end[-1].from - end[-1].at == run.from - run.at)
+    for (int i = run.at; i < run.at + run.count; i++)
+        s->keep[i] = ~0;
+    if (join && s->runs > 0 && end[-1].from - end[-1].at == run.from - run.at) {
+        const int after = end[-1].at + end[-1].count;
+        for (int i = after; i < run.at; i++)
+            s->keep[i] = 0;
+        s->gaps -= after < run.at;
         end[-1].count = run.at + run.count - end[-1].at;
-    else
+    } else {
         s->run[s->runs++] = run;
+    }
 }
 
-/* What tap (kh, kw) reads for `count` output pixels of the minibatch from `pixel` on. */
-static void find_runs(const struct conv_problem *p, size_t pixel, int count, int kh, int kw, struct strip *s)
+/* What tap (kh, kw) reads for `count` output pixels of the minibatch from `pixel` on. step: sw. */
+SIMD void find_runs(const struct conv_problem *p, size_t pixel, int count, int kh, int kw, int step,
+                    struct strip *s)
 {
     const size_t plane = (size_t)p->oh * p->ow, image = (size_t)p->ic * p->ih * p->iw;
     int oh = (int)(pixel % plane / p->ow), ow = (int)(pixel % p->ow), n;
@@ -100,15 +123,15 @@ static void find_runs(const struct conv_problem *p, size_t pixel, int count, int
     s->runs = s->gaps = 0;
     for (int at = 0; at < count; at += n, ow = 0) {
         n = count - at < p->ow - ow ? count - at : p->ow - ow;
-        /* pixel i of this row reads column iw + i * sw */
-        const int ih = oh * p->sh - p->ph + kh * (p->dh + 1), iw = ow * p->sw - p->pw + kw * (p->dw + 1);
+        /* pixel i of this row reads column iw + i * step */
+        const int ih = oh * p->sh - p->ph + kh * (p->dh + 1), iw = ow * step - p->pw + kw * (p->dw + 1);
         const bool outside = ih < 0 || ih >= p->ih || iw >= p->iw;
-        const int first = outside || iw >= 0 ? 0 : clamp((-iw + p->sw - 1) / p->sw, 0, n);
-        const int end = outside ? 0 : clamp((p->iw - 1 - iw) / p->sw + 1, first, n);
+        const int first = outside || iw >= 0 ? 0 : clamp((-iw + step - 1) / step, 0, n);
+        const int end = outside ? 0 : clamp((p->iw - 1 - iw) / step + 1, first, n);
         add_gap(s, at, first);
         if (end > first)
-            add_run(s, p->sw == 1,
-                    (struct run){from + (ptrdiff_t)ih * p->iw + iw + (ptrdiff_t)first * p->sw, at + first,
+            add_run(s, step == 1,
+                    (struct run){from + (ptrdiff_t)ih * p->iw + iw + (ptrdiff_t)first * step, at + first,
                                  end - first});
         add_gap(s, at + end, n - end);
         if (++oh == p->oh) {
@@ -130,29 +153,30 @@ enum action { COPY, ADD, ZERO };
 
 /* A run or a gap in all channels, one panel after another. `action`, `step` if it is 1 and `width` if it is that of small
  * panels are constants at the calls. */
-SIMD void move(enum action action, const struct strip_places *p, const struct run *run, int step,
-               size_t width)
+SIMD void move(enum action action, const struct strip_places *p, const struct run *run, const int *keep,
+               int step, size_t width)
 {
     const ptrdiff_t plane = p->plane, row = p->row;
     const int channels = p->channels;
     for (int i = 0, n; i < run->count; i += n) {
         const size_t at = run->at + i, rest = width - at % width;
         n = (size_t)(run->count - i) < rest ? run->count - i : (int)rest;
+        const int *mine = keep + at;
         float *image = p->image + run->from + (ptrdiff_t)i * step;
         float *q = p->q + at / width * p->panel + at % width;
         if (action == COPY && step == 1 && n == COLUMNS_PANEL)
             for (int c = 0; c < channels; c++)
                 for (int v = 0; v < COLUMNS_PANEL; v += VLEN)
-                    vec_store(q + c * row + v, vec_load(image + c * plane + v));
+                    vec_store(q + c * row + v, load_masked(image + c * plane + v, mine + v));
         else if (action == COPY)
             for (int c = 0; c < channels; c++)
-                copy(n, image + c * plane, step, q + c * row);
+                copy(n, image + c * plane, mine, step, q + c * row);
         else if (action == ADD && n == COLUMNS_PANEL)
             for (int c = 0; c < channels; c++)
-                add(COLUMNS_PANEL, q + c * row, step, image + c * plane);
+                add(COLUMNS_PANEL, q + c * row, mine, step, image + c * plane);
         else if (action == ADD)
             for (int c = 0; c < channels; c++)
-                add(n, q + c * row, step, image + c * plane);
+                add(n, q + c * row, mine, step, image + c * plane);
         else
             for (int c = 0; c < channels; c++)
                 zero(n, q + c * row);
@@ -175,16 +199,14 @@ SIMD void walk(const struct conv_problem *p, const struct columns_block *b, floa
                                   .panel = panel,
                                   .channels = b->channels};
         for (size_t tap = 0; tap < taps; tap++) {
-            find_runs(p, b->pixel + x, count, (int)tap / p->kw, (int)tap % p->kw, &s);
+            find_runs(p, b->pixel + x, count, (int)tap / p->kw, (int)tap % p->kw, step, &s);
             if (x + count == b->pixels)
                 add_gap(&s, count, (int)((width - b->pixels % width) % width));
             at.q = q + x / width * panel + tap * width + x % width;
-            for (int i = 0; action == COPY && i < s.runs; i++)
-                move(COPY, &at, &s.run[i], step, width);
-            for (int i = 0; i < s.gaps; i++)
-                move(ZERO, &at, &s.gap[i], 1, width);
-            for (int i = 0; action == ADD && i < s.runs; i++)
-                move(ADD, &at, &s.run[i], step, width);
+            for (int i = 0; i < s.runs; i++)
+                move(action, &at, &s.run[i], s.keep, step, width);
+            for (int i = 0; action == COPY && i < s.gaps; i++)
+                move(ZERO, &at, &s.gap[i], s.keep, 1, width);
         }
     }
 }
