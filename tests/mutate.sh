@@ -72,12 +72,14 @@ mutate 'direct: the depthwise sums of the second thread' 'direct upd*' impls/dir
 
 mutate 'im2col, im2col-blas: the first tap' 'im2col*' impls/im2col/columns.isa.c \
     's/size_t tap = 0; tap < taps/size_t tap = taps > 1; tap < taps/'
-mutate 'im2col, im2col-blas: the last column at the border' 'im2col*' impls/im2col/columns.isa.c \
+mutate 'im2col, im2col-blas: the last column at the border' 'im2col*' impls/im2col/runs.c \
     's|(p->iw - 1 - iw) / p->sw + 1|(p->iw - 1 - iw) / p->sw|'
 mutate 'im2col: fwd forgets all but the last block of channels' 'im2col fwd*' impls/im2col/im2col.c \
-    's/^\( *\)c > 0);/\1false);/'
-mutate 'im2col: bwd forgets all but the last block of channels' 'im2col bwd*' impls/im2col/im2col.c \
-    's/i > 0);/false);/'
+    's/accumulate = c > 0/accumulate = false/'
+mutate 'im2col: all but the last steps of a long reduction' 'im2col *' impls/im2col/product.c \
+    's/ || k.begin > 0//'
+mutate 'im2col, im2col-blas: the mask of a joined gap' 'im2col*' impls/im2col/runs.c \
+    's/keep\[i\] = 0/keep[i] = ~0/'
 mutate 'im2col: the partial sums of the second thread' 'im2col upd*' impls/im2col/im2col.c \
     's/int o = 1; o < s->outer/int o = 2; o < s->outer/'
 mutate 'im2col-blas: upd forgets all but the last image' 'im2col-blas upd*' impls/im2col/im2col_blas.c \

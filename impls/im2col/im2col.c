@@ -1,6 +1,5 @@
 /* im2col with our own matrix product: blocks of Q (columns.h) are built where they are needed and stay in the
- * cache, so that Q as a whole never exists. After Chellapilla, Puri and Simard (2006), who unrolled convolution,
- * with the blocking of Goto and van de Geijn (ACM TOMS 34(3), 2008).
+ * cache, so that Q as a whole never exists. After Chellapilla, Puri and Simard (2006), who unrolled convolution.
  *
  * Each pass walks over chunks of output pixels x, and within a chunk over blocks of input channels, whose taps
  * are rows k of Q. Q, D and their products stand in panels of 16 columns, as the register kernel has them fastest;
@@ -14,7 +13,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "im2col/columns.h"
-#include "kernels/brgemm.h"
+#include "im2col/product.h"
+#include "im2col/range.h"
 #include "phase.h"
 #include "size.h"
 
@@ -41,73 +41,7 @@ struct state {
     size_t shared, own; /* floats of scratch: of the team, of each thread */
 };
 
-/* Part `i` of `parts` nearly equal parts of n things, cut at multiples of `unit`. */
-struct range {
-    size_t begin, end;
-};
-
-static struct range part(size_t n, size_t unit, size_t parts, size_t i)
-{
-    size_t units = (n + unit - 1) / unit;
-    struct range r = {units * i / parts * unit, units * (i + 1) / parts * unit};
-    return (struct range){r.begin < n ? r.begin : n, r.end < n ? r.end : n};
-}
-
-static size_t min(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* ---- the matrix product ---- */
-
 enum { PANEL = COLUMNS_PANEL };
-
-/* C[rows][cols] (+)= A[rows][depth] B[depth][cols]; B and C in panels. Whole vectors are read and written, into the rest
- * of a panel. A is row-major, or in panels too whose rest, and the rows of B that meet it, are zero. */
-struct product {
-    size_t rows, cols, depth;
-    const float *a, *b;
-    float *c;
-    size_t a_row;   /* from row to row of A */
-    size_t a_panel; /* from panel to panel of A, 0: row-major */
-    size_t b_panel, c_panel;
-    bool accumulate;
-};
-
-/* DEPTH steps of B, as wide as the register tile, are 18 KB of a first-level cache of 32 KB; a block of rows of A stays in
- * the second level while all panels of B pass by. */
-enum { DEPTH = 144, A_BYTES = 128 << 10, A_ROWS = A_BYTES / sizeof(float) / DEPTH };
-
-static void multiply(const struct state *s, const struct product *m)
-{
-    const struct brgemm_kernel *kernel = s->kernel;
-    const size_t width = kernel->wide.vectors * kernel->vlen;
-    const size_t depths = (m->depth + DEPTH - 1) / DEPTH, blocks = (m->rows + A_ROWS - 1) / A_ROWS;
-    struct brgemm_shape shape = {.a_row = m->a_row,
-                                 .a_k = 1,
-                                 .b_k = PANEL,
-                                 .b_block = m->b_panel,
-                                 .c_row = PANEL,
-                                 .c_block = m->c_panel};
-    struct brgemm_segment segment[DEPTH / PANEL];
-    for (size_t i = 0; i < DEPTH / PANEL; i++)
-        segment[i] = (struct brgemm_segment){i * m->a_panel, i * PANEL * PANEL};
-    for (size_t i = 0; i < depths * blocks; i++) {
-        const struct range k = part(m->depth, PANEL, depths, i / blocks);
-        const struct range r = part(m->rows, kernel->wide.rows, blocks, i % blocks);
-        const int segments = m->a_panel ? (int)((k.end - k.begin + PANEL - 1) / PANEL) : 1;
-        const float *a = m->a + r.begin * m->a_row + (m->a_panel ? k.begin / PANEL * m->a_panel : k.begin);
-        shape.rows = (int)(r.end - r.begin);
-        shape.depth = m->a_panel ? PANEL : (int)(k.end - k.begin);
-        shape.accumulate = m->accumulate || k.begin > 0;
-        for (size_t col = 0; col < m->cols; col += width) {
-            shape.vectors = (int)min(kernel->wide.vectors, (m->cols - col + kernel->vlen - 1) / kernel->vlen);
-            kernel->run(&shape, segments, segment, a, m->b + col / PANEL * m->b_panel + k.begin * PANEL,
-                        m->c + col / PANEL * m->c_panel + r.begin * PANEL);
-        }
-    }
-    phase_mark(PHASE_MULTIPLY);
-}
 
 /* ---- blocks of dst ---- */
 
@@ -177,8 +111,8 @@ static struct columns_block block_of(const struct state *s, int g, struct range 
 static void forward(const struct state *s, struct part at, float *const tensor[CONV_TENSORS], float *own)
 {
     float *q = own, *d = own + s->channels * s->taps * s->chunk;
-    const struct range x = part(s->pixels, PANEL, s->outer, at.outer);
-    const struct range oc = part(s->ocg, 1, s->inner, at.inner);
+    const struct range x = range_part(s->pixels, PANEL, s->outer, at.outer);
+    const struct range oc = range_part(s->ocg, 1, s->inner, at.inner);
     const size_t count = oc.end - oc.begin;
     const float *wei = tensor[CONV_WEI] + (at.g * s->ocg + oc.begin) * s->k;
     for (size_t c = 0; c < (size_t)s->icg; c += s->channels) {
@@ -187,16 +121,17 @@ static void forward(const struct state *s, struct part at, float *const tensor[C
         const size_t rows = (size_t)block.channels * s->taps;
         s->columns->gather(&s->p, &block, tensor[CONV_SRC], q);
         phase_mark(PHASE_INPUT);
-        multiply(s, &(struct product){.rows = count,
-                                      .cols = block.pixels,
-                                      .depth = rows,
-                                      .a = wei + c * s->taps,
-                                      .a_row = s->k,
-                                      .b = q,
-                                      .b_panel = rows * PANEL,
-                                      .c = d,
-                                      .c_panel = count * PANEL,
-                                      .accumulate = c > 0});
+        product_run(s->kernel, &(struct product){.rows = count,
+                                                 .cols = block.pixels,
+                                                 .depth = rows,
+                                                 .a = wei + c * s->taps,
+                                                 .a_row = s->k,
+                                                 .b = q,
+                                                 .b_panel = rows * PANEL,
+                                                 .c = d,
+                                                 .c_panel = count * PANEL,
+                                                 .accumulate = c > 0});
+        phase_mark(PHASE_MULTIPLY);
     }
     store_dst(s, at.g * s->ocg + oc.begin, count, x, tensor[CONV_DST], d);
 }
@@ -220,8 +155,8 @@ static void backward(const struct state *s, struct part at, float *const tensor[
 {
     float *q = own, *d = own + s->channels * s->taps * s->chunk;
     const size_t plane = (size_t)s->p.oh * s->p.ow, src_plane = (size_t)s->p.ih * s->p.iw;
-    const struct range images = part(s->p.mb, 1, s->outer, at.outer);
-    const struct range mine = part(s->icg, 1, s->inner, at.inner);
+    const struct range images = range_part(s->p.mb, 1, s->outer, at.outer);
+    const struct range mine = range_part(s->icg, 1, s->inner, at.inner);
     for (size_t mb = images.begin; mb < images.end; mb++)
         memset(tensor[CONV_SRC] + (mb * s->p.ic + at.g * s->icg + mine.begin) * src_plane, 0,
                (mine.end - mine.begin) * src_plane * sizeof(float));
@@ -232,15 +167,16 @@ static void backward(const struct state *s, struct part at, float *const tensor[
             struct range channels = {c, min(c + s->channels, mine.end)};
             struct columns_block block = block_of(s, at.g, channels, x);
             const size_t rows = (size_t)block.channels * s->taps;
-            multiply(s, &(struct product){.rows = rows,
-                                          .cols = block.pixels,
-                                          .depth = s->ocg,
-                                          .a = shared + (at.g * s->k + c * s->taps) * s->oc_stride,
-                                          .a_row = s->oc_stride,
-                                          .b = d,
-                                          .b_panel = (size_t)s->ocg * PANEL,
-                                          .c = q,
-                                          .c_panel = rows * PANEL});
+            product_run(s->kernel, &(struct product){.rows = rows,
+                                                     .cols = block.pixels,
+                                                     .depth = s->ocg,
+                                                     .a = shared + (at.g * s->k + c * s->taps) * s->oc_stride,
+                                                     .a_row = s->oc_stride,
+                                                     .b = d,
+                                                     .b_panel = (size_t)s->ocg * PANEL,
+                                                     .c = q,
+                                                     .c_panel = rows * PANEL});
+            phase_mark(PHASE_MULTIPLY);
             s->columns->scatter(&s->p, &block, q, tensor[CONV_SRC]);
             phase_mark(PHASE_OUTPUT);
         }
@@ -252,8 +188,8 @@ static void gradient(const struct state *s, struct part at, float *const tensor[
                      float *shared)
 {
     float *q = own, *d = own + s->channels * s->taps * s->chunk;
-    const struct range mine = part(s->icg, 1, s->inner, at.inner);
-    const struct range pixels = part(s->pixels, s->chunk, s->outer, at.outer);
+    const struct range mine = range_part(s->icg, 1, s->inner, at.inner);
+    const struct range pixels = range_part(s->pixels, s->chunk, s->outer, at.outer);
     float *sum = shared + (at.outer * s->p.g + at.g) * s->k * size_round_up(s->ocg, PANEL);
     for (size_t begin = pixels.begin; begin < pixels.end; begin += s->chunk) {
         const struct range x = {begin, min(begin + s->chunk, pixels.end)};
@@ -264,17 +200,18 @@ static void gradient(const struct state *s, struct part at, float *const tensor[
             const size_t rows = (size_t)block.channels * s->taps;
             s->columns->gather(&s->p, &block, tensor[CONV_SRC], q);
             phase_mark(PHASE_INPUT);
-            multiply(s, &(struct product){.rows = rows,
-                                          .cols = s->ocg,
-                                          .depth = block.pixels,
-                                          .a = q,
-                                          .a_row = PANEL,
-                                          .a_panel = rows * PANEL,
-                                          .b = d,
-                                          .b_panel = s->chunk * PANEL,
-                                          .c = sum + c * s->taps * PANEL,
-                                          .c_panel = s->k * PANEL,
-                                          .accumulate = begin > pixels.begin});
+            product_run(s->kernel, &(struct product){.rows = rows,
+                                                     .cols = s->ocg,
+                                                     .depth = block.pixels,
+                                                     .a = q,
+                                                     .a_row = PANEL,
+                                                     .a_panel = rows * PANEL,
+                                                     .b = d,
+                                                     .b_panel = s->chunk * PANEL,
+                                                     .c = sum + c * s->taps * PANEL,
+                                                     .c_panel = s->k * PANEL,
+                                                     .accumulate = begin > pixels.begin});
+            phase_mark(PHASE_MULTIPLY);
         }
     }
 }
@@ -334,19 +271,20 @@ static int gcd(int a, int b)
     return b ? gcd(b, a % b) : a;
 }
 
-/* Blocks: half of the second level holds the blocks of Q and D, the rest is for A. As many channels as the register kernel
- * unrolls, where there are so many. An odd number of lines from row to row spreads a column over all sets of a cache. */
+/* Blocks: half of the second level holds the blocks of Q and D, the rest is for A. Q has about as many rows as are done at
+ * once: more, with fewer pixels, lost up to 7 % at 512 channels (measured). As many channels as the register kernel unrolls,
+ * where there are so many. An odd number of lines from row to row spreads a column over all sets of a cache. */
 static void plan_blocks(struct state *s)
 {
-    enum { ROWS = 320, UNROLLED = 8 };
-    const size_t blocks = (s->k + ROWS - 1) / ROWS;
+    enum { UNROLLED = 8, OUTPUTS = 320, PIXELS = 256 };
+    const size_t blocks = (s->k + PRODUCT_DEPTH - 1) / PRODUCT_DEPTH;
     s->channels = (int)min(size_round_up((s->icg + blocks - 1) / blocks, UNROLLED), s->icg);
-    const size_t rows = (size_t)s->channels * s->taps + min(s->ocg, ROWS),
+    const size_t rows = (size_t)s->channels * s->taps + min(s->ocg, OUTPUTS),
                  width = s->kernel->wide.vectors * s->kernel->vlen;
     size_t chunk = l2_bytes() / 2 / sizeof(float) / rows / width * width;
     if (chunk < 2 * width)
         chunk = 2 * width;
-    s->chunk = min(min(chunk, 256), size_round_up(s->pixels, width));
+    s->chunk = min(min(chunk, PIXELS), size_round_up(s->pixels, width));
     s->oc_stride = (size_round_up(s->ocg, PANEL) / PANEL | 1) * PANEL;
 }
 
