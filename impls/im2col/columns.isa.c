@@ -75,6 +75,7 @@ struct strip_places {
 };
 
 enum action { COPY, ADD, ZERO };
+enum form { DENSE, STRIDED, OTHER }; /* panels of COLUMNS_PANEL with sw 1, with another sw, another width */
 
 /* A run or a gap, one panel after another, in all channels: this order is twice as fast as one channel after another
  * (measured), for what a panel needs is found once. */
@@ -93,6 +94,9 @@ SIMD void move(enum action action, const struct strip_places *p, const struct ru
             for (int c = 0; c < channels; c++)
                 for (int v = 0; v < COLUMNS_PANEL; v += VLEN)
                     vec_store(q + c * row + v, load_masked(image + c * plane + v, mine + v));
+        else if (action == COPY && n == COLUMNS_PANEL)
+            for (int c = 0; c < channels; c++)
+                copy(COLUMNS_PANEL, image + c * plane, mine, step, q + c * row);
         else if (action == COPY)
             for (int c = 0; c < channels; c++)
                 copy(n, image + c * plane, mine, step, q + c * row);
@@ -108,12 +112,12 @@ SIMD void move(enum action action, const struct strip_places *p, const struct ru
     }
 }
 
-/* All of a block, strip by strip and tap by tap; `common`: stride 1, panels of 16. */
+/* All of a block, strip by strip and tap by tap; `form` is a constant at the calls. */
 SIMD void walk(const struct conv_problem *p, const struct columns_block *b, float *src, float *q,
-               enum action action, bool common)
+               enum action action, enum form form)
 {
-    const int step = common ? 1 : p->sw;
-    const size_t width = common ? COLUMNS_PANEL : b->width;
+    const int step = form == DENSE ? 1 : p->sw;
+    const size_t width = form != OTHER ? COLUMNS_PANEL : b->width;
     const size_t src_plane = (size_t)p->ih * p->iw, dst_plane = (size_t)p->oh * p->ow;
     const size_t taps = (size_t)p->kh * p->kw, panel = b->channels * taps * width;
     struct strip s;
@@ -141,10 +145,12 @@ SIMD void walk(const struct conv_problem *p, const struct columns_block *b, floa
 SIMD void walk_any(const struct conv_problem *p, const struct columns_block *b, float *src, float *q,
                    enum action action)
 {
-    if (b->width == COLUMNS_PANEL && p->sw == 1)
-        walk(p, b, src, q, action, true);
+    if (b->width != COLUMNS_PANEL)
+        walk(p, b, src, q, action, OTHER);
+    else if (p->sw == 1)
+        walk(p, b, src, q, action, DENSE);
     else
-        walk(p, b, src, q, action, false);
+        walk(p, b, src, q, action, STRIDED);
 }
 
 static void gather(const struct conv_problem *p, const struct columns_block *b, const float *src, float *q)
