@@ -4,7 +4,7 @@
  * they lie in its level 2 cache. The values of the weights are streamed, once a part.
  * Shared tiles: for few tiles and many channels, where the values of the weights are what is large. The team makes the
  * values of all tiles; then each thread takes output channels, and makes the values of their weights just before use,
- * some input channels at a time, so that these never leave the level 2 cache.
+ * some input channels at a time, so that these never leave the caches.
  *
  *     values of the tiles        V  [point][c block][tile][16]
  *     values of the weights      U  [point][k block][c][16]
@@ -21,7 +21,9 @@
 enum {
     B = LAYOUT_BLOCK,
     TAPS = WINOGRAD_TAPS * WINOGRAD_TAPS,
-    CHUNK = 8 /* channel blocks summed in registers before they are added to M: shorter sums, less rounding */
+    CHUNK =
+        8, /* channel blocks summed in registers before they are added to M: shorter sums, less rounding */
+    V_BYTES = 10 << 20 /* a third of a level 3 cache of 32 MB; at 13 MB nothing was won (Zen 3) */
 };
 
 /* Layouts that follow from the blocking, in floats. */
@@ -42,10 +44,12 @@ static struct layout make_layout(const struct winograd *w, int threads)
 {
     struct layout l = {.panel = w->gemm->wide.vectors * w->gemm->vlen / B, .c_step = w->cb, .k_step = w->kb};
     if (w->shared) {
-        /* Two panels share a pass over V, but every thread should have output channels. */
-        l.k_step = min(2 * l.panel, (w->kb + threads - 1) / threads);
+        /* The more channels U holds, the fewer passes over M; but next to a V that fills the level 3 cache U should stay in
+         * level 2, and two panels share a pass over V. Every thread should have output channels. */
+        const bool large = (long)sizeof(float) * w->points * w->cb * B * w->tile_block > V_BYTES;
+        l.k_step = min(large ? 2 * l.panel : l.panel, (w->kb + threads - 1) / threads);
         const ptrdiff_t bytes = sizeof(float) * w->points * l.k_step * B * B; /* of U for one block of c */
-        l.c_step = min(w->cb, (int)(winograd_l2_bytes() * 2 / 3 / bytes) + 1);
+        l.c_step = min(w->cb, large ? (int)(winograd_l2_bytes() * 2 / 3 / bytes) + 1 : CHUNK);
     }
     l.u_block = (ptrdiff_t)l.c_step * B * B;
     l.u_point = winograd_stride(l.k_step * l.u_block);
