@@ -1,9 +1,9 @@
-/* The weight gradient of depthwise: 16 channels side by side, and dw(tap) is a sum over pixels of src(moved by the tap) *
- * dst. Both tensors are read in place: pixels for which the same taps are inside the image are one piece, and a call of
- * the kernel takes all these taps, so that dst is read once for nine of them.
+/* Depthwise: 16 channels side by side. All tensors are read and written in place: output pixels for which the same taps
+ * are inside the image are one piece, and a call of the kernel takes all these taps. So no pass copies a border, and
+ * the gradient reads dst once for nine taps.
  *
- * Threads share (block of channels, images, piece of rows) evenly: a thread that begins in the middle of a block sums
- * into dw of its own, which is added at the end.
+ * Threads share (block of channels, images, piece of rows) evenly. In the gradient a thread that begins in the middle of
+ * a block sums into weights of its own, which are added at the end.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "direct.h"
@@ -18,72 +18,161 @@
 
 enum { B = LAYOUT_BLOCK };
 
-/* Pixels of a call, of several images if need be: both operands (64 bytes a pixel each) stay in 32 KB while the kernel
- * reads them once for each vector of a block and for each nine taps. */
-enum { PIXELS = 196 };
+/* Pixels of a unit. Forward and backward write a unit once for each vector of a block, so that it must not push what was
+ * prefetched out of level 1. The gradient adds its sums up after each unit, of several images if need be: both operands
+ * (64 bytes a pixel each) stay in 32 KB. */
+enum { PIXELS = 60, GRADIENT_PIXELS = 196 };
 
-/* Output positions first .. first + count - 1, for which the same taps are valid. */
+/* Pixels between what is read and what is prefetched: 4 KB of a stream; with none and with 32 forward was slower (measured). */
+enum { AHEAD = 64 };
+
+/* Positions first .. first + count - 1 of an axis, for which the same taps are valid. */
 struct piece {
+    const struct axis *axis;
     int first, count;
     struct range taps;
 };
 
+/* Rows or columns of an image: the phases of the output (see strip.h), cut into pieces. */
+struct cut {
+    struct axis *axis;
+    struct piece *piece;
+    int axes, pieces;
+};
+
 struct depthwise {
     struct native native;
-    correlate_fn *correlate;
-    struct axis y, x;
-    struct piece *rows, *columns; /* of an image; as many: */
-    int row_pieces, column_pieces;
+    const struct lanes_kernel *kernel;
+    enum conv_tensor output, in, out; /* out: dst in the gradient, too */
+    struct activation from, to;       /* an image of a block, read and written */
+    struct cut rows, columns;
     int threads, together; /* together: images in a call */
+    bool hops;             /* the gradient of a small image: the next one in memory is another block's */
     long units;            /* (images, piece of rows) of a block */
 };
 
-/* Cuts an axis into pieces of at most `most` positions. NULL: no memory. */
-static struct piece *cut(const struct axis *axis, int in, int most, int *pieces)
+static int piece_order(const void *a, const void *b)
 {
-    struct piece *piece = malloc(sizeof *piece * (size_t)axis->n);
-    *pieces = 0;
-    for (int at = 0; piece && at < axis->n; at++) {
-        const struct range taps = axis_valid(axis, at, in);
-        struct piece *last = *pieces ? &piece[*pieces - 1] : NULL;
-        if (last && last->count < most && last->taps.first == taps.first && last->taps.last == taps.last)
-            last->count++;
-        else
-            piece[(*pieces)++] = (struct piece){at, 1, taps};
-    }
-    return piece;
+    const struct piece *p = a, *q = b;
+    return p->axis->out + p->first * p->axis->out_step - q->axis->out - q->first * q->axis->out_step;
 }
 
-static void add_unit(const struct depthwise *d, int group, long unit, float *const tensor[CONV_TENSORS],
-                     float *dw)
+/* Pieces of at most `most` positions, in the order of memory. False: no memory. */
+static bool cut_make(struct cut *cut, const struct extent *e, enum conv_tensor output, int most)
+{
+    const bool backward = output == CONV_SRC;
+    const int axes = !backward ? 1 : e->stride < e->in ? e->stride : e->in;
+    cut->axis = calloc((size_t)axes, sizeof *cut->axis);
+    cut->piece = malloc(sizeof *cut->piece * (size_t)(backward ? e->in : e->out));
+    if (!cut->axis || !cut->piece)
+        return false;
+    for (; cut->axes < axes; cut->axes++) {
+        struct axis *axis = &cut->axis[cut->axes];
+        if (!axis_make(axis, e, output, cut->axes))
+            return false;
+        for (int at = 0; at < axis->n; at++) {
+            const struct range taps = axis_valid(axis, at, backward ? e->out : e->in);
+            struct piece *last = at > 0 ? &cut->piece[cut->pieces - 1] : NULL;
+            if (last && last->count < most && last->taps.first == taps.first && last->taps.last == taps.last)
+                last->count++;
+            else
+                cut->piece[cut->pieces++] = (struct piece){axis, at, 1, taps};
+        }
+    }
+    qsort(cut->piece, (size_t)cut->pieces, sizeof *cut->piece, piece_order);
+    return true;
+}
+
+/* Distance of neighboring valid taps in the input, and of their weights. */
+static struct tap tap_step(const struct piece *piece)
+{
+    const struct tap *tap = piece->axis->tap + piece->taps.first;
+    return piece->taps.last - piece->taps.first > 1 ? (struct tap){tap[1].k - tap[0].k, tap[1].in - tap[0].in}
+                                                    : (struct tap){0, 0};
+}
+
+/* What the first position of a piece reads first. */
+static struct tap tap_first(const struct piece *piece)
+{
+    if (piece->taps.first >= piece->taps.last)
+        return (struct tap){0, 0};
+    const struct tap *tap = &piece->axis->tap[piece->taps.first];
+    return (struct tap){tap->k, piece->first * piece->axis->in_step + tap->in};
+}
+
+/* Pieces y and x of images in a row. weights: of the block. */
+static void compute(const struct depthwise *d, struct depthwise_shape s, const struct piece *y,
+                    const struct piece *x, const float *in, float *out, float *weights)
+{
+    const struct tap first_y = tap_first(y), first_x = tap_first(x), step_y = tap_step(y),
+                     step_x = tap_step(x);
+    const ptrdiff_t kw = d->native.problem.kw;
+    s.lines = y->count;
+    s.depth = x->count;
+    s.rows = y->taps.last - y->taps.first;
+    s.columns = x->taps.last - x->taps.first;
+    s.in_line = (ptrdiff_t)y->axis->in_step * d->from.w * B;
+    s.in_k = (ptrdiff_t)x->axis->in_step * B;
+    s.in_row = (ptrdiff_t)step_y.in * d->from.w * B;
+    s.in_column = (ptrdiff_t)step_x.in * B;
+    s.out_line = (ptrdiff_t)y->axis->out_step * d->to.w * B;
+    s.out_k = (ptrdiff_t)x->axis->out_step * B;
+    s.tap_row = step_y.k * kw * B;
+    s.tap_column = (ptrdiff_t)step_x.k * B;
+    if (x->count == 1 || x->axis->out || y->axis->out) /* of a strided output, one phase prefetches for all */
+        s.in_ahead = s.out_ahead = 0;
+    in += ((ptrdiff_t)first_y.in * d->from.w + first_x.in) * B;
+    out += ((ptrdiff_t)(y->axis->out + y->first * y->axis->out_step) * d->to.w + x->axis->out +
+            x->first * x->axis->out_step) *
+           B;
+    weights += (first_y.k * kw + first_x.k) * B;
+    if (d->output != CONV_WEI)
+        d->kernel->filter(&s, in, weights, out);
+    else if (s.rows > 0 && s.columns > 0)
+        d->kernel->correlate(&s, in, out, weights);
+}
+
+static ptrdiff_t floats(const struct activation *a)
+{
+    return (ptrdiff_t)a->h * a->w * B;
+}
+
+static void take_unit(const struct depthwise *d, int group, int image, int row,
+                      float *const tensor[CONV_TENSORS], float *weights)
 {
     const struct conv_problem *q = &d->native.problem;
-    const int image = (int)(unit / d->row_pieces) * d->together;
-    const struct piece *row = &d->rows[unit % d->row_pieces];
-    const ptrdiff_t src_plane = (ptrdiff_t)q->ih * q->iw * B, dst_plane = (ptrdiff_t)q->oh * q->ow * B;
-    const float *src = tensor[CONV_SRC] + ((ptrdiff_t)image * q->g + group) * src_plane;
-    const float *dst = tensor[CONV_DST] + ((ptrdiff_t)image * q->g + group) * dst_plane;
-    struct correlate_shape s = {.images = q->mb - image < d->together ? q->mb - image : d->together,
-                                .lines = row->count,
-                                .rows = row->taps.last - row->taps.first,
-                                .a_image = q->g * src_plane,
-                                .a_line = (ptrdiff_t)q->sh * q->iw * B,
-                                .a_k = (ptrdiff_t)q->sw * B,
-                                .a_row = (ptrdiff_t)(q->dh + 1) * q->iw * B,
-                                .a_column = (ptrdiff_t)(q->dw + 1) * B,
-                                .b_image = q->g * dst_plane,
-                                .b_line = (ptrdiff_t)q->ow * B,
-                                .c_row = (ptrdiff_t)q->kw * B};
-    for (const struct piece *x = d->columns; x < d->columns + d->column_pieces; x++) {
-        s.depth = x->count;
-        s.columns = x->taps.last - x->taps.first;
-        if (s.rows <= 0 || s.columns <= 0)
-            continue;
-        const struct tap *y_tap = &d->y.tap[row->taps.first], *x_tap = &d->x.tap[x->taps.first];
-        const ptrdiff_t ih = (ptrdiff_t)row->first * q->sh + y_tap->in;
-        const ptrdiff_t iw = (ptrdiff_t)x->first * q->sw + x_tap->in;
-        d->correlate(&s, src + (ih * q->iw + iw) * B, dst + ((ptrdiff_t)row->first * q->ow + x->first) * B,
-                     dw + (y_tap->k * q->kw + x_tap->k) * B);
+    const struct piece *y = &d->rows.piece[row];
+    struct depthwise_shape s = {.images = q->mb - image < d->together ? q->mb - image : d->together,
+                                .in_image = q->g * floats(&d->from),
+                                .out_image = q->g * floats(&d->to),
+                                .in_ahead = AHEAD * B,
+                                .out_ahead = AHEAD * B};
+    if (d->hops) {
+        s.in_ahead = s.images * s.in_image;
+        s.out_ahead = s.images * s.out_image;
+    }
+    const ptrdiff_t plane = (ptrdiff_t)image * q->g + group;
+    for (const struct piece *x = d->columns.piece; x < d->columns.piece + d->columns.pieces; x++)
+        compute(d, s, y, x, tensor[d->in] + plane * floats(&d->from), tensor[d->out] + plane * floats(&d->to),
+                weights);
+}
+
+/* Forward and backward: units in the order of memory, which makes both tensors streams. */
+static void run(const void *state, float *const tensor[CONV_TENSORS], float *scratch)
+{
+    (void)scratch;
+    const struct depthwise *d = state;
+    const int groups = d->native.problem.g;
+    const long total = groups * d->units, rows = d->rows.pieces;
+#pragma omp parallel num_threads(d->threads)
+    {
+        const int t = omp_get_thread_num(), threads = omp_get_num_threads();
+        for (long at = total * t / threads; at < total * (t + 1) / threads; at++) {
+            const int group = (int)(at / rows % groups), image = (int)(at / rows / groups) * d->together;
+            take_unit(d, group, image, (int)(at % rows), tensor,
+                      tensor[CONV_WEI] + group * native_weight_block(&d->native));
+        }
+        phase_mark(PHASE_MULTIPLY);
     }
 }
 
@@ -96,23 +185,24 @@ static void add_partial(const struct depthwise *d, long begin, long end, const f
         to[n] += partial[n];
 }
 
-static void run(const void *state, float *const tensor[CONV_TENSORS], float *scratch)
+static void run_gradient(const void *state, float *const tensor[CONV_TENSORS], float *scratch)
 {
     const struct depthwise *d = state;
     const size_t block = native_weight_block(&d->native);
-    const long total = d->native.problem.g * d->units;
+    const long total = d->native.problem.g * d->units, rows = d->rows.pieces;
 #pragma omp parallel num_threads(d->threads)
     {
         const int t = omp_get_thread_num(), threads = omp_get_num_threads();
         const long begin = total * t / threads, end = total * (t + 1) / threads;
         float *dw = scratch + t * block;
         for (long at = begin; at < end; at++) {
-            const int group = (int)(at / d->units);
-            if (at % d->units == 0)
-                dw = tensor[CONV_WEI] + group * block;
-            if (at == begin || at % d->units == 0)
+            const long unit = at % d->units;
+            if (unit == 0)
+                dw = tensor[CONV_WEI] + at / d->units * block;
+            if (at == begin || unit == 0)
                 memset(dw, 0, block * sizeof(float));
-            add_unit(d, group, at % d->units, tensor, dw);
+            take_unit(d, (int)(at / d->units), (int)(unit / rows) * d->together, (int)(unit % rows), tensor,
+                      dw);
         }
 #pragma omp barrier
         phase_mark(PHASE_MULTIPLY);
@@ -123,13 +213,19 @@ static void run(const void *state, float *const tensor[CONV_TENSORS], float *scr
     }
 }
 
+static void cut_free(struct cut *cut)
+{
+    for (int i = 0; i < cut->axes; i++)
+        free(cut->axis[i].tap);
+    free(cut->axis);
+    free(cut->piece);
+}
+
 static void destroy(void *state)
 {
     struct depthwise *d = state;
-    free(d->y.tap);
-    free(d->x.tap);
-    free(d->rows);
-    free(d->columns);
+    cut_free(&d->rows);
+    cut_free(&d->columns);
     free(d);
 }
 
@@ -138,29 +234,36 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     struct depthwise *d = calloc(1, sizeof *d);
     if (!d)
         return "out of memory";
-    d->native = *native;
-    d->correlate = lanes_kernel(plan->isa)->correlate;
-    d->threads = plan->threads;
     const struct conv_problem *q = &native->problem;
+    const bool backward = plan->output == CONV_SRC;
+    d->native = *native;
+    d->kernel = lanes_kernel(plan->isa);
+    d->output = plan->output;
+    d->in = backward ? CONV_DST : CONV_SRC;
+    d->out = backward ? CONV_SRC : CONV_DST;
+    d->from = backward ? native->dst : native->src;
+    d->to = backward ? native->src : native->dst;
+    d->threads = plan->threads;
     const struct extent h = {q->ih, q->oh, q->kh, q->sh, q->ph, q->dh + 1};
     const struct extent w = {q->iw, q->ow, q->kw, q->sw, q->pw, q->dw + 1};
-    const long pixels = (long)q->oh * q->ow;
-    if (axis_make(&d->y, &h, CONV_WEI, 0) && axis_make(&d->x, &w, CONV_WEI, 0)) {
-        d->rows = cut(&d->y, q->ih, 1 + PIXELS / (q->ow + 1), &d->row_pieces);
-        d->columns = cut(&d->x, q->iw, q->ow, &d->column_pieces);
-    }
-    if (!d->rows || !d->columns) {
+    const int most = plan->output == CONV_WEI ? GRADIENT_PIXELS : PIXELS;
+    if (!cut_make(&d->rows, &h, d->output, 1 + most / (d->to.w + 1)) ||
+        !cut_make(&d->columns, &w, d->output, d->to.w)) {
         destroy(d);
         return "out of memory";
     }
-    d->together = pixels > PIXELS ? 1 : (int)(PIXELS / pixels);
+    const long pixels = (long)d->to.h * d->to.w;
+    d->hops = d->output == CONV_WEI && pixels <= GRADIENT_PIXELS;
+    d->together = d->hops ? (int)(GRADIENT_PIXELS / pixels) : 1;
     d->together = d->together < q->mb ? d->together : q->mb;
-    d->units = (long)d->row_pieces * ((q->mb + d->together - 1) / d->together);
-    plan->scratch_bytes = sizeof(float) * native_weight_block(native) * (size_t)d->threads;
-    snprintf(plan->detail, sizeof plan->detail, "depthwise pieces of %d rows and %d columns", d->rows->count,
-             d->columns->count);
+    d->units = (long)d->rows.pieces * ((q->mb + d->together - 1) / d->together);
+    plan->scratch_bytes =
+        d->output == CONV_WEI ? sizeof(float) * native_weight_block(native) * (size_t)d->threads : 0;
+    snprintf(plan->detail, sizeof plan->detail, "depthwise pieces of %d rows and %d columns",
+             d->rows.piece->count, d->columns.piece->count);
     *state = d;
     return NULL;
 }
 
 const struct engine depthwise_engine = {plan, run, destroy};
+const struct engine depthwise_gradient_engine = {plan, run_gradient, destroy};

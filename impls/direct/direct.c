@@ -23,8 +23,8 @@ static const char *plan(struct conv_plan *plan)
     if (!d)
         return "out of memory";
     *d = (struct direct){.native = native_make(&plan->problem), .engine = engines[plan->output]};
-    if (d->native.depthwise && plan->output == CONV_WEI)
-        d->engine = &depthwise_engine;
+    if (d->native.depthwise)
+        d->engine = plan->output == CONV_WEI ? &depthwise_gradient_engine : &depthwise_engine;
     const char *reason = d->engine->plan(plan, &d->native, &d->state);
     if (reason) {
         free(d);

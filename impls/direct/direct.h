@@ -49,6 +49,6 @@ struct engine {
 };
 
 /* Forward and backward; the weight gradient; the same of depthwise. */
-extern const struct engine gather_engine, gradient_engine, depthwise_engine;
+extern const struct engine gather_engine, gradient_engine, depthwise_engine, depthwise_gradient_engine;
 
 #endif

@@ -37,7 +37,7 @@ struct gather_item {
 struct gather {
     struct native native;
     const struct brgemm_kernel *kernel;
-    lanes_fn *lanes; /* instead of the kernel, for few output channels and depthwise */
+    lanes_fn *lanes; /* instead of the kernel, for few output channels */
     enum conv_tensor input, output;
     struct activation in, out;
     int threads;

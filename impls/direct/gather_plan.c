@@ -69,8 +69,7 @@ static bool make_lists(const struct gather *g, struct gather_phase *f)
 
 static bool make_phase(struct gather *g, struct gather_phase *f, const struct axis *y, const struct axis *x)
 {
-    /* Depthwise, a row copied for each tap costs as much as the tap. */
-    const bool gapless = !g->native.depthwise && y->out_step == 1 && x->out_step == 1 && x->n == g->out.w;
+    const bool gapless = y->out_step == 1 && x->out_step == 1 && x->n == g->out.w;
     const int taps = y->taps * x->taps;
     /* Strided outputs are every other line: where several taps share what they read, cutting the reduction costs up to 8 %.
      * One tap shares nothing: without cuts its weights overflow level 1, and 1x1 stride 2 is a fifth slower. */
@@ -184,12 +183,10 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     g->input = backward ? CONV_DST : CONV_SRC;
     g->in = backward ? native->dst : native->src;
     g->out = backward ? native->src : native->dst;
-    if (native->depthwise)
-        g->lanes = lanes_kernel(plan->isa)->scale;
-    else if (backward && native->block < B)
+    if (backward && native->block < B)
         g->lanes = lanes_kernel(plan->isa)->dot;
     g->transposed = backward && !g->lanes;
-    g->tap_weights = native->depthwise ? B : native->block * B;
+    g->tap_weights = native->block * B;
     const struct brgemm_tile tile = g->kernel->wide;
     g->width = g->lanes ? 1 : tile.vectors * g->kernel->vlen / B;
     g->panels = (g->out.blocks + g->width - 1) / g->width;
@@ -204,10 +201,7 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     plan->scratch_bytes =
         (g->packed_floats + (size_t)g->threads * g->together * g->copy_floats) * sizeof(float);
     static const char *const kinds[] = {"direct", "wide", "narrow"};
-    snprintf(plan->detail, sizeof plan->detail, "%s %dx%d %s strips of %d rows",
-             native->depthwise ? "depthwise"
-             : g->lanes        ? "dot"
-                               : "brgemm",
+    snprintf(plan->detail, sizeof plan->detail, "%s %dx%d %s strips of %d rows", g->lanes ? "dot" : "brgemm",
              tile.rows, tile.vectors, kinds[g->phase[0].strip.kind], g->phase[0].strip.rows);
     *state = g;
     return NULL;

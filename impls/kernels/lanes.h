@@ -3,10 +3,10 @@
  *
  *   dot        C[i][j]  =  sum over segments s, l < 16 of A_s[i][l] * B_s[j][l]
  *              few output channels (backward of a first layer): the lanes are the reduction, added up at the end.
- *   scale      C[i][l]  =  sum over segments s of A_s[i][l] * B_s[l]
- *              depthwise: a segment a tap. `columns` is not read.
- *   correlate  C[r][c][l] +=  sum over images n, lines y, k < depth of A[n][y][k][r][c][l] * B[n][y][k][l]
- *              weight gradient of depthwise: y and k are the rows and pixels of a piece of dst, r and c taps.
+ *   filter     out[y][k][l]  =  sum over taps r, c of in[y][k][r][c][l] * taps[r][c][l]
+ *              forward and backward of depthwise.
+ *   correlate  taps[r][c][l]   +=  sum over n, y, k of in[n][y][k][r][c][l] * out[n][y][k][l]
+ *              its weight gradient.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_LANES_H
@@ -25,20 +25,27 @@ struct lanes_shape {
 typedef void lanes_fn(const struct lanes_shape *shape, int segments, const struct brgemm_segment *segment,
                       const float *a, const float *b, float *c);
 
-/* A[n][y][k][r][c] begins at a[n*a_image + y*a_line + k*a_k + r*a_row + c*a_column], B[n][y][k] at
- * b[n*b_image + y*b_line + 16*k], C[r][c] at c[r*c_row + 16*c]. */
-struct correlate_shape {
-    int images, lines, depth;
-    int rows, columns; /* taps */
-    ptrdiff_t a_image, a_line, a_k, a_row, a_column;
-    ptrdiff_t b_image, b_line;
-    ptrdiff_t c_row;
+/* Positions of an output [image n (correlate)][line y][k] and taps [r][c]. in[n][y][k][r][c] begins at
+ * in[n*in_image + y*in_line + k*in_k + r*in_row + c*in_column], and out and taps in the same way. */
+struct depthwise_shape {
+    int images, lines, depth; /* positions */
+    int rows, columns;        /* taps; filter: 0 too */
+    ptrdiff_t in_image, in_line, in_k, in_row, in_column;
+    ptrdiff_t out_image, out_line, out_k;
+    ptrdiff_t tap_row, tap_column;
+
+    /* Floats from a pixel (of the last tap of a call) to what is prefetched meanwhile; 0: nothing. */
+    ptrdiff_t in_ahead, out_ahead;
+    bool accumulate; /* filter: += */
 };
 
-typedef void correlate_fn(const struct correlate_shape *shape, const float *a, const float *b, float *c);
+typedef void filter_fn(const struct depthwise_shape *shape, const float *in, const float *taps, float *out);
+typedef void correlate_fn(const struct depthwise_shape *shape, const float *in, const float *out,
+                          float *taps);
 
 struct lanes_kernel {
-    lanes_fn *dot, *scale;
+    lanes_fn *dot;
+    filter_fn *filter;
     correlate_fn *correlate;
 };
 

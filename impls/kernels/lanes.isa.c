@@ -8,14 +8,11 @@
 
 enum { PARTS = LANES / VLEN }; /* vectors that hold 16 lanes */
 
-/* Accumulators of a tile: 12 or 14 of 16 registers (24 and 14 of 32 with AVX-512) leave room for both operands. Rows of
- * common maps are multiples of 7 or 14 pixels. */
-#if VLEN == 16
-enum { DOT_ROWS = 8, SCALE_ROWS = 14 };
-#else
-enum { DOT_ROWS = 4, SCALE_ROWS = 7 };
-#endif
-enum { DOT_COLUMNS = 3, DOT_ROWS_OF_ONE = 12, CORRELATE_TAPS = 3 };
+/* Accumulators of a tile: 12 of 16 registers (24 of 32 with AVX-512) leave room for both operands. */
+enum { DOT_ROWS = VLEN == 16 ? 8 : 4, DOT_COLUMNS = 3, DOT_ROWS_OF_ONE = 12 };
+
+/* Depthwise keeps what belongs to 3 x 3 taps in registers. */
+enum { TAPS = 3 };
 
 /* KEPT of the DOT_COLUMNS vectors of B wait in registers, the others are operands in memory: all three, the row and
  * twelve sums would be all 16 registers. */
@@ -123,55 +120,63 @@ static void dot(const struct lanes_shape *s, int segments, const struct brgemm_s
     }
 }
 
-/* ---- scale ---- */
+/* ---- depthwise ---- */
 
-SIMD void scale_tile(int rows, const struct lanes_shape *s, int segments,
-                     const struct brgemm_segment *segment, const float *a, const float *b, float *c)
+/* What a pass over the pixels of a line prefetches, a cache line a pixel, which hides more latency than all at once: the
+ * pass of the first vector of a block brings input, that of a second one output. */
+struct ahead {
+    const float *at;
+    ptrdiff_t step;
+};
+
+SIMD struct ahead ahead_make(const struct depthwise_shape *s, int part, const float *in, const float *out)
 {
-    const ptrdiff_t a_row = s->a_row;
-    vec sum[SCALE_ROWS][PARTS];
-#pragma GCC unroll 16
+    if (part == 0)
+        return (struct ahead){in + s->in_ahead, s->in_ahead ? s->in_k : 0};
+    return (struct ahead){out + s->out_ahead, s->out_ahead ? s->out_k : 0};
+}
+
+/* All taps of a vector wait in registers. Pixels are short chains that do not depend on each other, so that the processor
+ * overlaps them. */
+SIMD void filter_tile(int rows, int columns, const struct depthwise_shape *s, int part, const float *in,
+                      const float *taps, float *out)
+{
+    const ptrdiff_t in_column = s->in_column, in_row = s->in_row, in_k = s->in_k, out_k = s->out_k;
+    vec tap[TAPS][TAPS];
+#pragma GCC unroll 3
     for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int part = 0; part < PARTS; part++)
-            sum[i][part] = vec_zero();
-    for (int t = 0; t < segments; t++) {
-        const float *at[POINTERS];
-        point(rows, at, a + segment[t].a, a_row);
-#pragma GCC unroll 2
-        for (int part = 0; part < PARTS; part++) {
-            const ptrdiff_t step = vec_stride(a_row);
-            const vec factor = vec_load(b + segment[t].b + part * VLEN);
-#pragma GCC unroll 16
-            for (int i = 0; i < rows; i++)
-                sum[i][part] += vec_load(at[i / REACH] + i % REACH * step + part * VLEN) * factor;
+#pragma GCC unroll 3
+        for (int j = 0; j < columns; j++)
+            tap[i][j] = vec_load(taps + i * s->tap_row + j * s->tap_column);
+    for (int line = 0; line < s->lines; line++) {
+        const float *at[TAPS];
+        float *to = out + line * s->out_line;
+#pragma GCC unroll 3
+        for (int i = 0; i < rows; i++)
+            at[i] = vec_pointer(in + line * s->in_line + i * in_row);
+        struct ahead ahead = ahead_make(s, part, at[rows - 1], to);
+        for (int k = 0; k < s->depth; k++, to += out_k) {
+            __builtin_prefetch(ahead.at);
+            ahead.at += ahead.step;
+            vec sum = s->accumulate ? vec_load(to) : vec_zero();
+#pragma GCC unroll 3
+            for (int i = 0; i < rows; i++) {
+#pragma GCC unroll 3
+                for (int j = 0; j < columns; j++)
+                    sum += tap[i][j] * vec_load(at[i] + j * in_column);
+                at[i] += in_k;
+            }
+            vec_store(to, sum);
         }
     }
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
-        for (int part = 0; part < PARTS; part++)
-            vec_store(c + i * s->c_row + part * VLEN, sum[i][part]);
 }
 
-static void scale(const struct lanes_shape *s, int segments, const struct brgemm_segment *segment,
-                  const float *a, const float *b, float *c)
+/* Taps have their own sums, so that no chain waits for the adder, and a pixel of out is loaded once for all. */
+SIMD void correlate_tile(int rows, int columns, const struct depthwise_shape *s, int part, const float *in,
+                         const float *out, float *taps)
 {
-    int i = 0;
-    for (; i + SCALE_ROWS <= s->rows; i += SCALE_ROWS)
-        scale_tile(SCALE_ROWS, s, segments, segment, a + i * s->a_row, b, c + i * s->c_row);
-    for (; i < s->rows; i++)
-        scale_tile(1, s, segments, segment, a + i * s->a_row, b, c + i * s->c_row);
-}
-
-/* ---- correlate ---- */
-
-/* Nine taps have their own sums, so that no chain waits for the adder, and a pixel of B is loaded once for all. */
-SIMD void correlate_tile(int rows, int columns, const struct correlate_shape *s, const float *a,
-                         const float *b, float *c)
-{
-    const ptrdiff_t a_column = s->a_column, a_row = s->a_row, a_k = s->a_k;
-    vec sum[CORRELATE_TAPS][CORRELATE_TAPS];
+    const ptrdiff_t in_column = s->in_column, in_row = s->in_row, in_k = s->in_k;
+    vec sum[TAPS][TAPS];
 #pragma GCC unroll 3
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 3
@@ -179,19 +184,22 @@ SIMD void correlate_tile(int rows, int columns, const struct correlate_shape *s,
             sum[i][j] = vec_zero();
     for (int image = 0; image < s->images; image++)
         for (int line = 0; line < s->lines; line++) {
-            const float *bt = b + image * s->b_image + line * s->b_line;
-            const float *at[CORRELATE_TAPS];
+            const float *to = out + image * s->out_image + line * s->out_line;
+            const float *from = in + image * s->in_image + line * s->in_line, *at[TAPS];
 #pragma GCC unroll 3
             for (int i = 0; i < rows; i++)
-                at[i] = vec_pointer(a + image * s->a_image + line * s->a_line + i * a_row);
-            for (int k = 0; k < s->depth; k++, bt += LANES) {
-                const vec pixel = vec_load(bt);
+                at[i] = vec_pointer(from + i * in_row);
+            struct ahead ahead = ahead_make(s, part, at[rows - 1], to);
+            for (int k = 0; k < s->depth; k++, to += LANES) {
+                __builtin_prefetch(ahead.at);
+                ahead.at += ahead.step;
+                const vec pixel = vec_load(to);
 #pragma GCC unroll 3
                 for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 3
                     for (int j = 0; j < columns; j++)
-                        sum[i][j] += pixel * vec_load(at[i] + j * a_column);
-                    at[i] += a_k;
+                        sum[i][j] += pixel * vec_load(at[i] + j * in_column);
+                    at[i] += in_k;
                 }
             }
         }
@@ -199,43 +207,79 @@ SIMD void correlate_tile(int rows, int columns, const struct correlate_shape *s,
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 3
         for (int j = 0; j < columns; j++) {
-            float *to = c + i * s->c_row + j * LANES;
+            float *to = taps + i * s->tap_row + j * s->tap_column;
             vec_store(to, vec_load(to) + sum[i][j]);
         }
 }
 
-#define CORRELATE(rows, columns)                                                                             \
-    static void correlate_##rows##x##columns(const struct correlate_shape *s, const float *a,                \
-                                             const float *b, float *c)                                       \
+#define TILE(rows, columns)                                                                                  \
+    static void filter_##rows##x##columns(const struct depthwise_shape *s, const float *in,                  \
+                                          const float *taps, float *out)                                     \
     {                                                                                                        \
-        for (int part = 0; part < PARTS; part++)                                                             \
-            correlate_tile(rows, columns, s, a + part * VLEN, b + part * VLEN, c + part * VLEN);             \
+        for (int part = 0; part < LANES; part += VLEN)                                                       \
+            filter_tile(rows, columns, s, part, in + part, taps + part, out + part);                         \
+    }                                                                                                        \
+    static void correlate_##rows##x##columns(const struct depthwise_shape *s, const float *in,               \
+                                             const float *out, float *taps)                                  \
+    {                                                                                                        \
+        for (int part = 0; part < LANES; part += VLEN)                                                       \
+            correlate_tile(rows, columns, s, part, in + part, out + part, taps + part);                      \
     }
-CORRELATE(1, 1)
-CORRELATE(1, 2)
-CORRELATE(1, 3)
-CORRELATE(2, 1)
-CORRELATE(2, 2)
-CORRELATE(2, 3)
-CORRELATE(3, 1)
-CORRELATE(3, 2)
-CORRELATE(3, 3)
+TILE(1, 1)
+TILE(1, 2)
+TILE(1, 3)
+TILE(2, 1)
+TILE(2, 2)
+TILE(2, 3)
+TILE(3, 1)
+TILE(3, 2)
+TILE(3, 3)
 
-static correlate_fn *const correlate_tiles[CORRELATE_TAPS][CORRELATE_TAPS] = {
-    {correlate_1x1, correlate_1x2, correlate_1x3},
-    {correlate_2x1, correlate_2x2, correlate_2x3},
-    {correlate_3x1, correlate_3x2, correlate_3x3},
+static const struct {
+    filter_fn *filter;
+    correlate_fn *correlate;
+} tiles[TAPS][TAPS] = {
+    {{filter_1x1, correlate_1x1}, {filter_1x2, correlate_1x2}, {filter_1x3, correlate_1x3}},
+    {{filter_2x1, correlate_2x1}, {filter_2x2, correlate_2x2}, {filter_2x3, correlate_2x3}},
+    {{filter_3x1, correlate_3x1}, {filter_3x2, correlate_3x2}, {filter_3x3, correlate_3x3}},
 };
 
-static void correlate(const struct correlate_shape *s, const float *a, const float *b, float *c)
+/* Pixels that no tap reaches. */
+static void clear(const struct depthwise_shape *s, float *out)
 {
-    for (int row = 0; row < s->rows; row += CORRELATE_TAPS)
-        for (int column = 0; column < s->columns; column += CORRELATE_TAPS) {
-            const int rows = s->rows - row < CORRELATE_TAPS ? s->rows - row : CORRELATE_TAPS;
-            const int columns = s->columns - column < CORRELATE_TAPS ? s->columns - column : CORRELATE_TAPS;
-            correlate_tiles[rows - 1][columns - 1](s, a + row * s->a_row + column * s->a_column, b,
-                                                   c + row * s->c_row + column * LANES);
+    for (int line = 0; line < s->lines; line++)
+        for (int k = 0; k < s->depth; k++)
+            for (int part = 0; part < LANES; part += VLEN)
+                vec_store(out + line * s->out_line + k * s->out_k + part, vec_zero());
+}
+
+/* The column of a border is one line, too. */
+static void filter(const struct depthwise_shape *shape, const float *in, const float *taps, float *out)
+{
+    struct depthwise_shape s = *shape;
+    if (s.depth == 1)
+        s.depth = s.lines, s.in_k = s.in_line, s.out_k = s.out_line, s.lines = 1;
+    if (s.rows == 0 || s.columns == 0)
+        clear(&s, out);
+    for (int row = 0; row < s.rows; row += TAPS)
+        for (int column = 0; column < s.columns; column += TAPS) {
+            const int rows = s.rows - row < TAPS ? s.rows - row : TAPS;
+            const int columns = s.columns - column < TAPS ? s.columns - column : TAPS;
+            s.accumulate = row > 0 || column > 0;
+            tiles[rows - 1][columns - 1].filter(&s, in + row * s.in_row + column * s.in_column,
+                                                taps + row * s.tap_row + column * s.tap_column, out);
         }
 }
 
-const struct lanes_kernel ISA_NAME(lanes_kernel) = {dot, scale, correlate};
+static void correlate(const struct depthwise_shape *s, const float *in, const float *out, float *taps)
+{
+    for (int row = 0; row < s->rows; row += TAPS)
+        for (int column = 0; column < s->columns; column += TAPS) {
+            const int rows = s->rows - row < TAPS ? s->rows - row : TAPS;
+            const int columns = s->columns - column < TAPS ? s->columns - column : TAPS;
+            tiles[rows - 1][columns - 1].correlate(s, in + row * s->in_row + column * s->in_column, out,
+                                                   taps + row * s->tap_row + column * s->tap_column);
+        }
+}
+
+const struct lanes_kernel ISA_NAME(lanes_kernel) = {dot, filter, correlate};
