@@ -61,11 +61,11 @@ mutate 'direct: the partial sums of the second thread' 'direct upd*' impls/direc
     's/int other = 1; other < threads/int other = 2; other < threads/'
 mutate 'direct: merged groups are not separated' 'direct*' impls/direct/native.c \
     's|if (ic / icg != oc / ocg)|if (false)|'
-mutate 'direct: the last column of depthwise taps' 'direct*' impls/kernels/lanes.isa.c \
+mutate 'direct: the last column of depthwise taps' 'direct*' impls/kernels/depthwise.isa.c \
     's/int j = 0; j < columns; j++/int j = 0; j < columns - (columns > 1); j++/'
-mutate 'direct: the second block of depthwise taps' 'direct*' impls/kernels/lanes.isa.c \
+mutate 'direct: the second block of depthwise taps' 'direct*' impls/kernels/depthwise.isa.c \
     's/s.accumulate = row > 0/s.accumulate = false/'
-mutate 'direct: the last line of a depthwise gradient' 'direct upd*' impls/kernels/lanes.isa.c \
+mutate 'direct: the last line of a depthwise gradient' 'direct upd*' impls/kernels/depthwise.isa.c \
     's/int line = 0; line < s->lines;/int line = 0; line < s->lines - (s->lines > 1);/'
 mutate 'direct: the second piece of a depthwise row' 'direct upd*' impls/direct/depthwise.c \
     's/last->taps.first == taps.first/true/'

@@ -8,7 +8,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "direct.h"
 
-#include "kernels/lanes.h"
+#include "kernels/depthwise.h"
 #include "phase.h"
 
 #include <omp.h>
@@ -42,7 +42,7 @@ struct cut {
 
 struct depthwise {
     struct native native;
-    const struct lanes_kernel *kernel;
+    const struct depthwise_kernel *kernel;
     enum conv_tensor output, in, out; /* out: dst in the gradient, too */
     struct activation from, to;       /* an image of a block, read and written */
     struct cut rows, columns;
@@ -237,7 +237,7 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     const struct conv_problem *q = &native->problem;
     const bool backward = plan->output == CONV_SRC;
     d->native = *native;
-    d->kernel = lanes_kernel(plan->isa);
+    d->kernel = depthwise_kernel(plan->isa);
     d->output = plan->output;
     d->in = backward ? CONV_DST : CONV_SRC;
     d->out = backward ? CONV_SRC : CONV_DST;

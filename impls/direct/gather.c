@@ -64,9 +64,9 @@ static void compute(const struct gather *g, const struct turn *turn, int panel, 
         const float *from = a + (y - y0) * f->strip.row;
         float *to = c + ((ptrdiff_t)(f->y->out + y * f->y->out_step) * out->w + f->x->out) * out->block;
         const int segments = turn->blocks * list->of_block;
-        if (g->lanes)
-            g->lanes(&(struct lanes_shape){s.rows, out->block, s.a_row, s.c_row}, segments, list->segment,
-                     from, b, to);
+        if (g->dot)
+            g->dot(&(struct dot_shape){s.rows, out->block, s.a_row, s.c_row}, segments, list->segment, from,
+                   b, to);
         else
             g->kernel->run(&s, segments, list->segment, from, b, to);
     }

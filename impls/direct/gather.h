@@ -9,7 +9,7 @@
 #define TRIPASS_GATHER_H
 
 #include "direct.h"
-#include "kernels/lanes.h"
+#include "kernels/dot.h"
 
 /* The segments of the output rows for which the vertical taps `taps` are valid. */
 struct gather_list {
@@ -37,7 +37,7 @@ struct gather_item {
 struct gather {
     struct native native;
     const struct brgemm_kernel *kernel;
-    lanes_fn *lanes; /* instead of the kernel, for few output channels */
+    dot_fn *dot; /* instead of the kernel, for few output channels */
     enum conv_tensor input, output;
     struct activation in, out;
     int threads;

@@ -20,7 +20,7 @@ static bool is_fused(const struct gather *g, const struct gather_phase *f)
     for (int t = 1; t < f->x->taps; t++)
         if (f->x->tap[t].in != f->x->tap[0].in + t)
             return false;
-    return !g->lanes && f->strip.kind != NARROW;
+    return !g->dot && f->strip.kind != NARROW;
 }
 
 static bool make_list(const struct gather *g, struct gather_phase *f, struct range taps)
@@ -73,7 +73,7 @@ static bool make_phase(struct gather *g, struct gather_phase *f, const struct ax
     const int taps = y->taps * x->taps;
     /* Strided outputs are every other line: where several taps share what they read, cutting the reduction costs up to 8 %.
      * One tap shares nothing: without cuts its weights overflow level 1, and 1x1 stride 2 is a fifth slower. */
-    const bool whole = g->lanes || taps == 0 || (taps > 1 && (y->out_step > 1 || x->out_step > 1));
+    const bool whole = g->dot || taps == 0 || (taps > 1 && (y->out_step > 1 || x->out_step > 1));
     const int most = whole ? g->in.blocks : DEPTH / (g->in.block * taps);
     const int chunks = most < 1 ? g->in.blocks : (g->in.blocks + most - 1) / most;
     struct activation part = g->in;
@@ -89,7 +89,7 @@ static bool make_phase(struct gather *g, struct gather_phase *f, const struct ax
     } else {
         f->block = (ptrdiff_t)native_weight_block(&g->native);
         f->panel = f->block * g->in.blocks;
-        g->group_weights = (size_t)f->panel * (g->lanes ? 1 : g->out.blocks);
+        g->group_weights = (size_t)f->panel * (g->dot ? 1 : g->out.blocks);
     }
     if (f->strip.floats > g->copy_floats)
         g->copy_floats = f->strip.floats;
@@ -184,11 +184,11 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     g->in = backward ? native->dst : native->src;
     g->out = backward ? native->src : native->dst;
     if (backward && native->block < B)
-        g->lanes = lanes_kernel(plan->isa)->dot;
-    g->transposed = backward && !g->lanes;
+        g->dot = dot_kernel(plan->isa);
+    g->transposed = backward && !g->dot;
     g->tap_weights = native->block * B;
     const struct brgemm_tile tile = g->kernel->wide;
-    g->width = g->lanes ? 1 : tile.vectors * g->kernel->vlen / B;
+    g->width = g->dot ? 1 : tile.vectors * g->kernel->vlen / B;
     g->panels = (g->out.blocks + g->width - 1) / g->width;
     const long out_pixels = (long)g->out.h * g->out.w;
     g->together = out_pixels < PIXELS ? (int)(PIXELS / out_pixels) : 1;
@@ -201,7 +201,7 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     plan->scratch_bytes =
         (g->packed_floats + (size_t)g->threads * g->together * g->copy_floats) * sizeof(float);
     static const char *const kinds[] = {"direct", "wide", "narrow"};
-    snprintf(plan->detail, sizeof plan->detail, "%s %dx%d %s strips of %d rows", g->lanes ? "dot" : "brgemm",
+    snprintf(plan->detail, sizeof plan->detail, "%s %dx%d %s strips of %d rows", g->dot ? "dot" : "brgemm",
              tile.rows, tile.vectors, kinds[g->phase[0].strip.kind], g->phase[0].strip.rows);
     *state = g;
     return NULL;

@@ -1,0 +1,43 @@
+/* The register kernels of depthwise layers: 16 channels are the lanes, a pixel of the input meets the weights of its own
+ * channels.
+ *
+ *   filter     out[y][k][l]  =  sum over taps r, c of in[y][k][r][c][l] * taps[r][c][l]           forward and backward
+ *   correlate  taps[r][c][l]   +=  sum over n, y, k of in[n][y][k][r][c][l] * out[n][y][k][l]     weight gradient
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_DEPTHWISE_H
+#define TRIPASS_DEPTHWISE_H
+
+#include "kernels/isa.h"
+
+#include <stddef.h>
+
+enum { DEPTHWISE_LANES = 16 };
+
+/* Strides in floats. Positions of an output [image n (correlate)][line y][k] and taps [r][c]. in[n][y][k][r][c] begins at
+ * in[n*in_image + y*in_line + k*in_k + r*in_row + c*in_column], and out and taps in the same way. */
+struct depthwise_shape {
+    int images, lines, depth; /* positions */
+    int rows, columns;        /* taps; filter: 0 too */
+    ptrdiff_t in_image, in_line, in_k, in_row, in_column;
+    ptrdiff_t out_image, out_line, out_k;
+    ptrdiff_t tap_row, tap_column;
+
+    /* Floats from a pixel (of the last tap of a call) to what is prefetched meanwhile; 0: nothing. */
+    ptrdiff_t in_ahead, out_ahead;
+    bool accumulate; /* filter: += */
+};
+
+typedef void filter_fn(const struct depthwise_shape *shape, const float *in, const float *taps, float *out);
+typedef void correlate_fn(const struct depthwise_shape *shape, const float *in, const float *out,
+                          float *taps);
+
+struct depthwise_kernel {
+    filter_fn *filter;
+    correlate_fn *correlate;
+};
+
+/* The kernels for an instruction set. */
+const struct depthwise_kernel *depthwise_kernel(enum isa isa);
+
+#endif
