@@ -11,6 +11,7 @@ SPDX-License-Identifier: Apache-2.0"""
 
 import argparse
 import sys
+from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,12 @@ def compare(summary, tables, against):
             row |= with_interval(row["drawn_theirs"] / row["drawn_ours"])
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def of_ours_only(summary, globs):
+    """Without those of the suite's implementations that match none of the globs."""
+    named = summary["impl"].map(lambda impl: any(fnmatchcase(impl, glob) for glob in globs))
+    return summary[named | summary["family"].isin(["onednn", "reference"])]
 
 
 def with_steps(compared):
@@ -110,10 +117,11 @@ def print_table(table, markdown):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("directory", nargs="+", help="what tripass run -o was given, or a directory above it")
+    parser.add_argument("--impl", default="*", metavar="GLOB,...", help="of the suite's own implementations only these")
     parser.add_argument("--format", choices=["text", "markdown", "csv"], default="text")
     options = parser.parse_args()
     points = data.read_points(options.directory)
-    summary, controls = data.summarize(points), data.controls(points)
+    summary, controls = of_ours_only(data.summarize(points), options.impl.split(",")), data.controls(points)
     tables, floors = data.replicates(summary), data.noise_floor(controls)
     compared = with_steps(pd.concat([compare(summary, tables, against) for against in TABLES], ignore_index=True))
     if compared["ratio"].isna().all():

@@ -216,6 +216,12 @@ class Ratios(Case):
         self.assertEqual(len(rows), 8)  # two tables of two layers and two summaries
         self.assertEqual({row["ratio"] for row in rows}, {"2"})
 
+    def test_ours_can_be_chosen(self):
+        self.write([point("direct", 2), point("im2col", 3), point("winograd-f4", 1), point("onednn", 6)])
+        for globs, expected in (("*", "6.00 winograd-f4"), ("direct,im2col*", "3.00 direct"), ("im2col*", "2.00 im2col")):
+            self.assertIn(expected, self.command("versus.py", "--impl", globs, self.study).stdout)
+        self.assertIn("nothing to compare", self.command("versus.py", "--impl=explicit*", self.study).stderr)
+
     def test_verdict(self):
         self.write(processes(point("direct", 1), point("onednn", 2), point("im2col", 1, ic=32), point("onednn", 1, ic=32)),
                    noise=lambda index: 1 + index % 2)
