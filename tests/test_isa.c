@@ -49,17 +49,11 @@ static struct brgemm_shape random_shape(const struct brgemm_kernel *kernel, uint
         s.a_k = s.rows + 1;
     else
         s.a_row = s.depth + 1;
-    s.b_k = BRGEMM_BLOCK;
     s.b_block = (s.depth + 1) * BRGEMM_BLOCK;
-    if (!rows_innermost && random_below(random, 2)) {
-        s.b_k = width + random_below(random, 9);
-        s.b_block = BRGEMM_BLOCK;
-    }
-    s.stream = !s.accumulate && random_below(random, 2);
     s.c_row = BRGEMM_BLOCK;
     s.c_block = (s.rows + 1) * BRGEMM_BLOCK;
     if (random_below(random, 2)) {
-        s.c_row = width + (s.stream ? kernel->vlen : 1) * random_below(random, 3);
+        s.c_row = width + random_below(random, 3);
         s.c_block = BRGEMM_BLOCK;
     }
     return s;
@@ -86,7 +80,8 @@ static struct product random_product(const struct brgemm_kernel *kernel, uint64_
     const int width = s->vectors * kernel->vlen;
     const bool empty = s->rows == 0 || s->depth == 0;
     const ptrdiff_t a = empty ? 0 : (s->rows - 1) * s->a_row + (s->depth - 1) * s->a_k + 1,
-                    b = s->depth == 0 ? 0 : (s->depth - 1) * s->b_k + column_at(width - 1, s->b_block) + 1,
+                    b = s->depth == 0 ? 0
+                                      : (s->depth - 1) * BRGEMM_BLOCK + column_at(width - 1, s->b_block) + 1,
                     c = s->rows == 0 ? 0 : (s->rows - 1) * s->c_row + column_at(width - 1, s->c_block) + 1;
     for (int t = 0; t < p.segments; t++) { /* the last one first, so that offsets fall as well as rise */
         p.segment[t].a = a * (p.segments - 1 - t);
@@ -96,8 +91,7 @@ static struct product random_product(const struct brgemm_kernel *kernel, uint64_
     const enum side side = random_below(random, 2);
     p.a = filled(a * p.segments, random, side);
     p.b = filled(b * p.segments, random, side);
-    p.c = filled(c, &(uint64_t){same},
-                 s->stream ? AT_START : side); /* AT_END may not be aligned to the vector */
+    p.c = filled(c, &(uint64_t){same}, side);
     p.initial = filled(c, &(uint64_t){same}, AT_START);
     return p;
 }
@@ -113,7 +107,7 @@ static void multiply(const struct product *p)
             for (int t = 0; t < p->segments; t++)
                 for (int k = 0; k < s->depth; k++)
                     sum += a[p->segment[t].a + i * s->a_row + k * s->a_k] *
-                           b[p->segment[t].b + k * s->b_k + column_at(j, s->b_block)];
+                           b[p->segment[t].b + k * BRGEMM_BLOCK + column_at(j, s->b_block)];
             *c = s->accumulate ? *c + sum : sum;
         }
 }
@@ -128,11 +122,10 @@ static void test_brgemm(void **state)
         kernel->run(s, p.segments, p.segment, (float *)p.a.data, (float *)p.b.data, (float *)p.c.data);
         multiply(&p);
         if (memcmp(p.c.data, p.initial.data, p.c.bytes) || !guarded_intact(&p.c))
-            fail_msg("product %d of seed %llu: rows %d vectors %d depth %d segments %d a %td,%td b %td,%td c "
-                     "%td,%td%s%s",
+            fail_msg("product %d of seed %llu: rows %d vectors %d depth %d segments %d a %td,%td b %td c "
+                     "%td,%td%s",
                      i, (unsigned long long)test_seed(), s->rows, s->vectors, s->depth, p.segments, s->a_row,
-                     s->a_k, s->b_k, s->b_block, s->c_row, s->c_block, s->accumulate ? " accumulate" : "",
-                     s->stream ? " stream" : "");
+                     s->a_k, s->b_block, s->c_row, s->c_block, s->accumulate ? " accumulate" : "");
         guarded_free(&p.a);
         guarded_free(&p.b);
         guarded_free(&p.c);

@@ -50,12 +50,10 @@ static void compute(const struct gather *g, const struct turn *turn, int panel, 
                              .depth = f->depth,
                              .a_row = f->strip.pixel,
                              .a_k = 1,
-                             .b_k = B,
                              .b_block = f->panel,
                              .c_row = (ptrdiff_t)f->x->out_step * out->block,
                              .c_block = plane,
-                             .accumulate = turn->block > 0,
-                             .stream = f->x->out_step > 1 && turn->blocks == g->in.blocks};
+                             .accumulate = turn->block > 0};
     for (int y = y0, next; y < last; y = next) {
         const struct gather_list *list = &f->list[f->list_of_row[y]];
         for (next = y + 1; f->strip.merged && next < last && f->list_of_row[next] == f->list_of_row[y];)
@@ -152,6 +150,5 @@ void gather_run(const void *state, float *const tensor[CONV_TENSORS], float *scr
             }
             next = n + turn.panels;
         }
-        g->kernel->fence();
     }
 }

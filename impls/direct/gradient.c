@@ -96,7 +96,6 @@ static void add_unit(const struct gradient *g, const struct task *task, const st
     struct brgemm_shape s = {.rows = g->fused ? g->x.taps * src->block : src->block,
                              .a_row = 1,
                              .a_k = g->strip.pixel,
-                             .b_k = B,
                              .b_block = plane,
                              .c_row = B,
                              .c_block = oc_pitch,

@@ -15,12 +15,8 @@ void product_run(const struct brgemm_kernel *kernel, const struct product *m)
 {
     const size_t width = (size_t)kernel->wide.vectors * kernel->vlen;
     const size_t depths = (m->depth + DEPTH - 1) / DEPTH, blocks = (m->rows + A_ROWS - 1) / A_ROWS;
-    struct brgemm_shape shape = {.a_row = m->a_row,
-                                 .a_k = 1,
-                                 .b_k = PANEL,
-                                 .b_block = m->b_panel,
-                                 .c_row = PANEL,
-                                 .c_block = m->c_panel};
+    struct brgemm_shape shape = {
+        .a_row = m->a_row, .a_k = 1, .b_block = m->b_panel, .c_row = PANEL, .c_block = m->c_panel};
     struct brgemm_segment segment[DEPTH / PANEL];
     for (size_t i = 0; i < DEPTH / PANEL; i++)
         segment[i] = (struct brgemm_segment){i * m->a_panel, i * PANEL * PANEL};

@@ -24,16 +24,15 @@ struct brgemm_segment {
     ptrdiff_t a, b;
 };
 
-/* Strides in floats; a_k is 1, or a_row is 1 and b_k is BRGEMM_BLOCK. */
+/* Strides in floats; a_k or a_row is 1. */
 struct brgemm_shape {
     int rows;                 /* >= 0 */
     int vectors;              /* 1 .. brgemm_kernel.wide.vectors; the last block may be half a block */
     int depth;                /* k per segment, >= 0 */
     ptrdiff_t a_row, a_k;     /* A_s[i][k] = a[segment.a + i*a_row + k*a_k] */
-    ptrdiff_t b_k, b_block;   /* block n of B_s[k] begins at b[segment.b + k*b_k + n*b_block] */
+    ptrdiff_t b_block;        /* block n of B_s[k] begins at b[segment.b + k*BRGEMM_BLOCK + n*b_block] */
     ptrdiff_t c_row, c_block; /* block n of C[i] begins at c[i*c_row + n*c_block] */
     bool accumulate;          /* C += instead of C = */
-    bool stream;              /* non-temporal stores: C aligned to the vector, and not accumulate */
 
     /* NULL, or what B of the next call will be, its blocks b_block apart and each in one piece: a cache line is prefetched
      * every four steps of a register tile, which hides more latency than prefetching all at once. */
@@ -53,10 +52,9 @@ struct brgemm_kernel {
     brgemm_fn *run;
     int vlen;                /* floats per vector */
     struct brgemm_tile wide; /* the fastest */
-    /* For C of few rows, and for A or B with strides other than those of blocks. On AVX2 16 rows are 6 + 5 + 5 of 2
+    /* For C of few rows, and for A with a_k above 1. On AVX2 16 rows are 6 + 5 + 5 of 2
      * vectors; tiles of 3 x 4 leave two of 2 x 4, and the gradient lost a tenth (measured). */
     struct brgemm_tile tall;
-    void (*fence)(void); /* orders streamed stores before later ones: once a thread, after its last call */
 };
 
 /* The kernel for an instruction set. */

@@ -49,7 +49,7 @@ enum { LINE = 16, TILES_PER_BLOCK = 4 * BRGEMM_BLOCK / LINE };
 
 /* The strides inside a segment. */
 struct strides {
-    ptrdiff_t a_row, a_k, b_k, b_block;
+    ptrdiff_t a_row, a_k, b_block;
 };
 
 /* A pointer reaches REACH rows, for addresses scale an index by one or two rows. */
@@ -83,13 +83,13 @@ SIMD void step(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const float *
 #pragma GCC unroll 5
     for (int i = 0; i < POINTERS; i++)
         at[i] += s.a_k;
-    *b += s.b_k;
+    *b += BRGEMM_BLOCK;
 }
 
 SIMD void store(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const struct brgemm_shape *s, float *c)
 {
     const ptrdiff_t c_row = s->c_row, c_block = s->c_block;
-    const bool accumulate = s->accumulate, stream = s->stream;
+    const bool accumulate = s->accumulate;
 #define EACH(statement)                                                                                      \
     _Pragma("GCC unroll 14") for (int i = 0; i < rows; i++)                                                  \
         _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++)                                            \
@@ -99,8 +99,6 @@ SIMD void store(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const struct
     }
     if (accumulate)
         EACH(vec_store(to, vec_load(to) + sum[i][v]))
-    else if (stream)
-        EACH(vec_stream(to, sum[i][v]))
     else
         EACH(vec_store(to, sum[i][v]))
 #undef EACH
@@ -170,11 +168,9 @@ typedef void tiles_fn(struct call *call, int count);
     static void tiles_##rows##x##vectors(struct call *call, int count)                                       \
     {                                                                                                        \
         const struct brgemm_shape *s = call->shape;                                                          \
-        const struct strides image = {s->a_row, 1, BRGEMM_BLOCK, s->b_block};                                \
+        const struct strides image = {s->a_row, 1, s->b_block};                                              \
         if (s->a_k != 1)                                                                                     \
-            tiles(rows, vectors, 0, (struct strides){1, s->a_k, BRGEMM_BLOCK, s->b_block}, call, count);     \
-        else if (s->b_k != BRGEMM_BLOCK)                                                                     \
-            tiles(rows, vectors, 0, (struct strides){s->a_row, 1, s->b_k, s->b_block}, call, count);         \
+            tiles(rows, vectors, 0, (struct strides){1, s->a_k, s->b_block}, call, count);                   \
         else if (s->depth % WHOLE == 0)                                                                      \
             tiles(rows, vectors, WHOLE, image, call, count);                                                 \
         else if (s->depth % COLORS == 0)                                                                     \
@@ -217,10 +213,5 @@ static void run(const struct brgemm_shape *s, int segments, const struct brgemm_
     table[s->vectors - 1][rows - 1](&call, count - tall);
 }
 
-static void fence(void)
-{
-    vec_stream_fence();
-}
-
 const struct brgemm_kernel ISA_NAME(brgemm_kernel) = {
-    run, VLEN, {WIDE_ROWS, VECTORS}, {TALL_ROWS, TALL_VECTORS}, fence};
+    run, VLEN, {WIDE_ROWS, VECTORS}, {TALL_ROWS, TALL_VECTORS}};

@@ -92,6 +92,7 @@ SIMD void dot_tile(int rows, int columns, const struct dot_shape *s, int segment
             c[i * s->c_row + j] = totals[i * columns + j];
 }
 
+dot_fn ISA_NAME(dot);
 void ISA_NAME(dot)(const struct dot_shape *s, int segments, const struct brgemm_segment *segment,
                    const float *a, const float *b, float *c)
 {

@@ -99,7 +99,6 @@ static void multiply(const struct winograd *w, const struct layout *l, const str
     struct brgemm_shape shape = {.rows = (t->c_end - t->c) * B,
                                  .a_row = 1,
                                  .a_k = l->v_tile,
-                                 .b_k = B,
                                  .b_block = l->d_block,
                                  .c_row = B,
                                  .c_block = l->s_block,
@@ -271,6 +270,6 @@ void winograd_gradient_run(const struct conv_plan *plan, float *const tensor[CON
     {
         for (int group = 0; group < w->groups; group++)
             (w->shared ? run_shared_tiles : run_own_tiles)(&job, group);
-        w->gemm->fence();
+        w->kernel->fence();
     }
 }

@@ -154,7 +154,6 @@ static void multiply_points(const struct winograd *w, const struct layout *l, st
     struct brgemm_shape shape = {.depth = B,
                                  .a_row = B,
                                  .a_k = 1,
-                                 .b_k = B,
                                  .b_block = l->u_block,
                                  .c_row = B,
                                  .c_block = l->block,
@@ -266,6 +265,6 @@ void winograd_image_run(const struct conv_plan *plan, float *const tensor[CONV_T
         zero_share(w, (char *)job.small, plan->bytes[plan->output]);
         for (int group = 0; group < w->groups; group++)
             (w->shared ? run_shared_tiles : run_own_tiles)(&job, group);
-        w->gemm->fence();
+        w->kernel->fence();
     }
 }

@@ -16,12 +16,12 @@ struct winograd_window {
     int height, width;    /* pixels outside are read as zero and not written */
     int h, w;             /* top left pixel of the window; may lie outside */
     int h_pairs, w_pairs; /* of points: the kernel's, or fewer for a smaller window */
-    bool stream;          /* write past the caches; then call the register kernel's fence */
+    bool stream;          /* write past the caches; then call the kernel's fence */
 };
 
 /* Values at the points: point j of item i begins at base[j * point + i * item]; those that a smaller window lacks are left
- * alone. The window of item i is that of
- * item 0 moved by i * window floats: channel blocks of a tile, or channels of a block of weights. */
+ * alone. The window of item i is that of item 0 moved by i * window floats: channel blocks of a tile, or channels of a
+ * block of weights. */
 struct winograd_values {
     float *base;
     ptrdiff_t point, item, window;
@@ -39,6 +39,7 @@ struct winograd_kernel {
     winograd_transform_fn *weights;  /* 3 x 3 taps to values: G g G^T */
     winograd_transform_fn *output;   /* values to m x m pixels: A^T v A */
     winograd_transform_fn *gradient; /* values to 3 x 3 taps: G^T v G */
+    void (*fence)(void);             /* once a thread, after the last streamed window: orders its stores */
 };
 
 /* pairs: 1, 2, 3 for F(2, 3), F(4, 3), F(6, 3). */

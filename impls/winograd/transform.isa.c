@@ -229,8 +229,13 @@ SIMD void write_window(struct extent e, bool inside, const struct winograd_point
 #define KERNEL(m, pairs)                                                                                     \
     {                                                                                                        \
         &winograd_points_f##m, data_##m, spread_##m, weights_##m##_##pairs##pairs, output_##m,               \
-            gradient_##m##_##pairs##pairs                                                                    \
+            gradient_##m##_##pairs##pairs, fence                                                             \
     }
+
+static void fence(void)
+{
+    vec_stream_fence();
+}
 
 TRANSFORMS(2, 1)
 TRANSFORMS(4, 2)
