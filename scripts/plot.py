@@ -128,7 +128,7 @@ def figures(points, summary):
                        f"{drawing.sweep_title(first, axis)}; {where}. Median of n = {calls} calls, bars: 95 % rank "
                        f"intervals. Effective: nominal operations / time. {lost_text(lost)}")
         named = rows[rows["name"] != ""]
-        baseline = named[named["impl"].isin(data.BASELINE)].groupby(data.GROUP)["t_median_s"].min().rename("t_base_s")
+        baseline = data.rivals(named).groupby(data.GROUP)["t_median_s"].min().rename("t_base_s")
         named = named.join(baseline, on=data.GROUP)
         named = named.assign(ratio=named["t_base_s"] / named["t_median_s"])
         for batch, group in named[named["ratio"].notna()].groupby("mb"):

@@ -150,7 +150,7 @@ def totals(study, rows, title):
     columns = drawing.passes_of(rows)
     everyone = rows[rows["family"] != "reference"]
     ours = everyone[everyone["family"] != "onednn"]
-    theirs = everyone[everyone["impl"].isin(data.BASELINE)]
+    theirs = data.rivals(everyone)
     sides = [("best of all, per layer", everyone), ("best of ours, per layer", ours),
              ("best of oneDNN, per layer", theirs)]
     sides += [(impl, everyone[everyone["impl"] == impl])
@@ -191,9 +191,9 @@ def total_times(study, side, rows):
         for layer in layers.itertuples():
             sgd = mine[layer.problem].set_index("impl")["t_sgd_s"]
             drawn = study.tables[tuple(getattr(layer, name) for name in data.SETTING) + (layer.problem, column)][sgd.index]
-            times[column] = times[column] + layer.mult * drawn.min(axis=1)
+            times[column] = times[column] + layer.mult * data.fastest(drawn)
             if column != "bwd" or not layer.first:
-                step = step + layer.mult * (drawn + sgd).min(axis=1)
+                step = step + layer.mult * data.fastest(drawn + sgd)
     if len(times) == len(data.PASSES):
         times["step"] = step
     return {column: total for column, total in times.items() if total.notna().any()}

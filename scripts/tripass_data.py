@@ -118,7 +118,23 @@ def _summarize(points):
     summary["first"] = pd.MultiIndex.from_frame(summary[SETTING + ["mb", "problem"]]).isin(
         list(leading.reset_index().itertuples(index=False, name=None)))
     summary["gflops"] = summary["work"] / summary["t_median_s"]
+    summary["unpaid"] = _unpaid(points, summary)
     return summary
+
+
+def _unpaid(points, summary):
+    """For each row of the summary the implementations that the budget left out of its group in all processes."""
+    left_out = points[(points["status"] == "SKIP") & points["reason"].str.contains("budget")]
+    left_out = left_out.groupby(GROUP)["impl"].agg(set).to_dict()
+    measured = summary.groupby(GROUP)["impl"].agg(set).to_dict()
+    return [left_out.get(group, set()) - measured[group] for group in summary[GROUP].itertuples(index=False, name=None)]
+
+
+def rivals(summary, names=tuple(BASELINE)):
+    """The rows of these implementations of oneDNN. Of a group in which the budget left one of them out there is none:
+    that one may be the best."""
+    known = [unpaid.isdisjoint(names) for unpaid in summary["unpaid"]]
+    return summary[summary["impl"].isin(names) & known]
 
 
 def ceiling(rows):
@@ -146,6 +162,12 @@ def replicates(summary):
                 times = _process_times(samples[threads, problem, output])[list(times.columns)]
             tables[group] = times
     return tables
+
+
+def fastest(times):
+    """The best time in each process, of columns of replicates(); none where one of oneDNN's is missing that others have:
+    it may be the best."""
+    return times.min(axis=1).mask(times.filter(like="onednn").isna().any(axis=1))
 
 
 def _process_times(samples):

@@ -16,10 +16,10 @@ def verdict(points, times, floor):
     """The cell of one (problem, pass)."""
     best = points.loc[points["t_median_s"].idxmin()]
     cell = f"{best['impl']:<15} {best['gflops']:6.0f}"
-    theirs = points[points["impl"].isin(data.BASELINE)]
+    theirs = data.rivals(points)
     if theirs.empty:
         return cell + "      -"
-    ratio, low, _ = data.estimate(times[list(theirs["impl"])].min(axis=1) / times[best["impl"]])
+    ratio, low, _ = data.estimate(data.fastest(times[list(theirs["impl"])]) / times[best["impl"]])
     mark = "?" if np.isnan(low) else "x" if data.is_win(ratio, low, floor) else "~"
     return cell + f" {ratio:5.2f}{mark}"
 

@@ -32,14 +32,14 @@ def compare(summary, tables, against):
         row = dict(zip(data.GROUP, group), mb=layer["mb"], against=against, mult=layer["mult"], first=layer["first"],
                    layer=f"{layer['name']} {data.size_label(layer)}".strip(), named=layer["name"] != "", ratio=np.nan)
         ours = points[~points["family"].isin(["onednn", "reference"])]
-        theirs = points[points["impl"].isin(TABLES[against])]
+        theirs = data.rivals(points, TABLES[against])
         if len(ours) and len(theirs):
             for side, rivals in (("ours", ours), ("theirs", theirs)):
                 best = rivals.loc[rivals["t_median_s"].idxmin()]
                 drawn, sgd = tables[group][list(rivals["impl"])], rivals.set_index("impl")["t_sgd_s"]
-                row |= {side: best["impl"], f"t_{side}_s": best["t_median_s"], f"drawn_{side}": drawn.min(axis=1),
+                row |= {side: best["impl"], f"t_{side}_s": best["t_median_s"], f"drawn_{side}": data.fastest(drawn),
                         f"t_stepped_{side}_s": (rivals["t_median_s"] + rivals["t_sgd_s"]).min(),
-                        f"drawn_stepped_{side}": (drawn + sgd).min(axis=1)}
+                        f"drawn_stepped_{side}": data.fastest(drawn + sgd)}
             row |= with_interval(row["drawn_theirs"] / row["drawn_ours"])
         rows.append(row)
     return pd.DataFrame(rows)

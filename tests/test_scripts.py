@@ -207,6 +207,19 @@ class Ratios(Case):
         self.assertAlmostEqual(total["lo"], 26 / 4)
         self.assertIn("2 of 3 layers", mean["layer"])
 
+    def test_a_process_without_all_of_onednn_has_no_ratio(self):
+        unpaid = dict(reason="would take 3 s, the budget pays up to 2 s a point")
+        plain = processes(point("direct", 1), point("onednn-plain", 8))
+        for rows, expected in (
+                ([point("onednn", s, rep=rep) for rep, s in enumerate((2, 2, 2))], 2),
+                ([point("onednn", 2), failed("onednn", "SKIP", rep=1, **unpaid), point("onednn", 2, rep=2)], 2),
+                ([failed("onednn", "SKIP", rep=rep, **unpaid) for rep in range(3)], np.nan),
+                ([failed("onednn", "SKIP", rep=rep, reason="not on this CPU") for rep in range(3)], 8)):
+            self.write(plain + rows, noise=lambda index: 1 + index % 2)
+            np.testing.assert_allclose(self.compared().iloc[0]["ratio"], expected)
+        self.write(plain + [failed("onednn", "SKIP", rep=rep, **unpaid) for rep in range(3)])
+        self.assertRegex(self.command("verdict.py", self.study).stdout, r"direct +1 +-\n")
+
     def test_formats(self):
         self.write([point("direct", 1), point("onednn", 2), point("direct", 1, ic=32), point("onednn", 2, ic=32)])
         self.assertRegex(self.command("versus.py", self.study).stdout, r"\n32-16 @28 k3 +2.00 direct\n")
