@@ -5,6 +5,7 @@
 
 #include "kernels/transpose.h"
 #include "phase.h"
+#include "share.h"
 
 #include <omp.h>
 
@@ -126,29 +127,32 @@ void gather_run(const void *state, float *const tensor[CONV_TENSORS], float *scr
 {
     const struct gather *g = state;
     const float *weights = g->transposed ? scratch : tensor[CONV_WEI];
+    struct share share[g->threads];
+    const long least = g->copy_floats ? g->panels : 1; /* each piece copies its strip */
+    for (int t = 0; t < g->threads; t++)
+        share_open(&share[t], first_unit(g, t, g->threads), first_unit(g, t + 1, g->threads), g->panels,
+                   least);
 #pragma omp parallel num_threads(g->threads)
     {
-        const int t = omp_get_thread_num(), threads = omp_get_num_threads();
+        const int t = omp_get_thread_num();
         float *copies = scratch + g->packed_floats + (size_t)t * g->together * g->copy_floats;
         if (g->transposed) {
             transpose_weights(g, tensor[CONV_WEI], scratch);
             phase_mark(PHASE_WEIGHTS);
         }
-        const long end = first_unit(g, t + 1, threads);
-        for (long n = first_unit(g, t, threads), next; n < end; n = next) {
+        for (long n, end; share_take(share, g->threads, t, &n, &end);) {
             const long outer = n / g->panels / g->items;
             struct turn turn = {.item = &g->item[n / g->panels % g->items],
                                 .image = (int)(outer / g->native.problem.g) * g->together,
                                 .group = (int)(outer % g->native.problem.g),
                                 .panel = (int)(n % g->panels)};
             turn.images = g->images - turn.image < g->together ? g->images - turn.image : g->together;
-            turn.panels = g->panels - turn.panel < end - n ? g->panels - turn.panel : (int)(end - n);
+            turn.panels = (int)(end - n);
             for (; turn.block < g->in.blocks; turn.block += turn.blocks) {
                 const int chunk = g->phase[turn.item->phase].chunk;
                 turn.blocks = g->in.blocks - turn.block < chunk ? g->in.blocks - turn.block : chunk;
                 take_turn(g, &turn, tensor[g->input], weights, tensor[g->output], copies);
             }
-            next = n + turn.panels;
         }
     }
 }
