@@ -6,7 +6,8 @@ not hold (t_sgd_s in points.csv). Below the layers the geometric mean over the d
 and the ratio of total times, each layer counted as often as its network has it.
 
 In brackets the 95 % interval over the worker processes: each gives one ratio, in which the best are chosen again, so
-that the choice is part of the uncertainty.
+that the choice is part of the uncertainty. A process in which the budget left out one of oneDNN's implementations
+gives none, and a layer of which that is true in all of them has none (-): the one left out may be oneDNN's best.
 SPDX-License-Identifier: Apache-2.0"""
 
 import argparse
