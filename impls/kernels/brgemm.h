@@ -17,11 +17,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { BRGEMM_BLOCK = 16 };
+enum { BRGEMM_BLOCK = 16, BRGEMM_LINE = 16, BRGEMM_AHEAD = 4 };
 
 /* Where a segment's A and B begin, in floats from the base pointers of the call. */
 struct brgemm_segment {
     ptrdiff_t a, b;
+};
+
+/* What to prefetch meanwhile: a cache line (BRGEMM_LINE floats) every BRGEMM_AHEAD steps of a register tile, which hides
+ * more latency than prefetching all at once, in the first `tiles` of the call's register tiles. Every BRGEMM_AHEAD tiles,
+ * which bring `depth` lines a segment, begin `block` floats after those before began; or where they ended, if it is 0. */
+struct brgemm_ahead {
+    const float *at; /* NULL with tiles = 0 */
+    ptrdiff_t block;
+    int tiles;
+    bool far; /* into level 2, for what is read later than by the next call */
 };
 
 /* Strides in floats; a_k or a_row is 1. */
@@ -34,9 +44,7 @@ struct brgemm_shape {
     ptrdiff_t c_row, c_block; /* block n of C[i] begins at c[i*c_row + n*c_block] */
     bool accumulate;          /* C += instead of C = */
 
-    /* NULL, or what B of the next call will be, its blocks b_block apart and each in one piece: a cache line is prefetched
-     * every four steps of a register tile, which hides more latency than prefetching all at once. */
-    const float *ahead;
+    struct brgemm_ahead ahead;
 };
 
 typedef void brgemm_fn(const struct brgemm_shape *shape, int segments, const struct brgemm_segment *segment,

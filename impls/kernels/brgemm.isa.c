@@ -44,9 +44,6 @@ enum { IN_BLOCK = BRGEMM_BLOCK / VLEN }; /* vectors */
  * they are a row of taps of a first layer; otherwise 4 times, with a loop for the steps left over. */
 enum { WHOLE = 8, COLORS = 3 };
 
-/* Floats in a cache line, and tiles that together prefetch a block of B, at a line every four steps. */
-enum { LINE = 16, TILES_PER_BLOCK = 4 * BRGEMM_BLOCK / LINE };
-
 /* The strides inside a segment. */
 struct strides {
     ptrdiff_t a_row, a_k, b_block;
@@ -112,7 +109,7 @@ struct call {
     const float *a, *b;
     float *c;
     const float *ahead;
-    int tile, paced; /* so many are done; prefetch */
+    int tile; /* so many are done */
 };
 
 /* `count` register tiles, one below the other. rows, vectors, whole (depth is a multiple of it; 0: of nothing) and most
@@ -125,8 +122,9 @@ SIMD void tiles(int rows, int vectors, int whole, struct strides st, struct call
     const struct brgemm_segment *end = call->segment + call->segments;
     const int depth = s->depth, unroll = whole ? whole : 4;
     for (; count > 0; count--, call->tile++, a += rows * st.a_row, c += rows * s->c_row) {
-        if (call->tile < call->paced && call->tile % TILES_PER_BLOCK == 0)
-            ahead = s->ahead + call->tile / TILES_PER_BLOCK * s->b_block;
+        const bool paced = call->tile < s->ahead.tiles, far = s->ahead.far;
+        if (s->ahead.block && call->tile % BRGEMM_AHEAD == 0)
+            ahead = s->ahead.at + call->tile / BRGEMM_AHEAD * s->ahead.block;
         vec sum[TALL_ROWS][VECTORS];
 #pragma GCC unroll 14
         for (int i = 0; i < rows; i++)
@@ -137,7 +135,6 @@ SIMD void tiles(int rows, int vectors, int whole, struct strides st, struct call
             for (int i = 0; i < rows; i++)
                 for (int v = 0; v < vectors; v += IN_BLOCK)
                     __builtin_prefetch(vector_of(c + i * s->c_row, v, s->c_block), 1);
-        const bool paced = call->tile < call->paced;
         for (const struct brgemm_segment *t = call->segment; t < end; t++) {
             const float *at[POINTERS], *bk = b + t->b;
 #pragma GCC unroll 5
@@ -145,8 +142,10 @@ SIMD void tiles(int rows, int vectors, int whole, struct strides st, struct call
                 at[i] = a + t->a + i * REACH * st.a_row;
             int k = depth;
             for (; whole ? k > 0 : k >= unroll; k -= unroll) {
-                if (paced)
-                    for (int u = 0; u < unroll; u += 4, ahead += LINE)
+                for (int u = 0; paced && u < unroll; u += BRGEMM_AHEAD, ahead += BRGEMM_LINE)
+                    if (far)
+                        __builtin_prefetch(ahead, 0, 2); /* 2: into level 2 */
+                    else
                         __builtin_prefetch(ahead);
 #pragma GCC unroll 8
                 for (int u = 0; u < unroll; u++)
@@ -205,9 +204,7 @@ static void run(const struct brgemm_shape *s, int segments, const struct brgemm_
     if (count == 0)
         return;
     const int rows = s->rows / count, tall = s->rows % count;
-    struct call call = {s, segments, segment, a, b, c, .ahead = b};
-    if (s->ahead)
-        call.paced = (s->vectors + IN_BLOCK - 1) / IN_BLOCK * TILES_PER_BLOCK;
+    struct call call = {s, segments, segment, a, b, c, s->ahead.at, 0};
     if (tall > 0)
         table[s->vectors - 1][rows](&call, tall);
     table[s->vectors - 1][rows - 1](&call, count - tall);

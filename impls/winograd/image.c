@@ -139,9 +139,11 @@ static void multiply(const struct winograd *w, const struct layout *l, struct br
         for (int k = 0; k < kb; k += l->panel) {
             const float *panel = o.u + k * l->u_block + (ptrdiff_t)c * B * B;
             shape.vectors = min(kb - k, l->panel) * B / w->gemm->vlen;
-            shape.ahead = k + l->panel < kb ? panel + l->panel * l->u_block
-                          : c + CHUNK < cb  ? o.u + (ptrdiff_t)(c + CHUNK) * B * B
-                                            : o.u + l->u_point;
+            shape.ahead = (struct brgemm_ahead){.at = k + l->panel < kb ? panel + l->panel * l->u_block
+                                                      : c + CHUNK < cb  ? o.u + (ptrdiff_t)(c + CHUNK) * B * B
+                                                                        : o.u + l->u_point,
+                                                .block = l->u_block,
+                                                .tiles = BRGEMM_AHEAD * l->panel};
             w->gemm->run(&shape, min(cb - c, CHUNK), segment, o.v + c * l->block, panel, o.m + k * l->block);
             if (o.ahead)
                 winograd_ahead_step(o.ahead);
