@@ -1,7 +1,7 @@
 /* The register kernels of depthwise layers: 16 channels are the lanes, a pixel of the input meets the weights of its own
  * channels.
  *
- *   filter     out[y][k][l]  =  sum over taps r, c of in[y][k][r][c][l] * taps[r][c][l]           forward and backward
+ *   filter     out[n][y][k][l]  =  sum over taps r, c of in[n][y][k][r][c][l] * taps[r][c][l]     forward and backward
  *   correlate  taps[r][c][l]   +=  sum over n, y, k of in[n][y][k][r][c][l] * out[n][y][k][l]     weight gradient
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -14,7 +14,7 @@
 
 enum { DEPTHWISE_LANES = 16 };
 
-/* Strides in floats. Positions of an output [image n (correlate)][line y][k] and taps [r][c]. in[n][y][k][r][c] begins at
+/* Strides in floats. Positions of an output [image n][line y][k] and taps [r][c]. in[n][y][k][r][c] begins at
  * in[n*in_image + y*in_line + k*in_k + r*in_row + c*in_column], and out and taps in the same way. */
 struct depthwise_shape {
     int images, lines, depth; /* positions */

@@ -133,10 +133,11 @@ static const struct {
 /* Pixels that no tap reaches. */
 static void clear(const struct depthwise_shape *s, float *out)
 {
-    for (int line = 0; line < s->lines; line++)
-        for (int k = 0; k < s->depth; k++)
-            for (int part = 0; part < DEPTHWISE_LANES; part += VLEN)
-                vec_store(out + line * s->out_line + k * s->out_k + part, vec_zero());
+    for (int image = 0; image < s->images; image++, out += s->out_image)
+        for (int line = 0; line < s->lines; line++)
+            for (int k = 0; k < s->depth; k++)
+                for (int part = 0; part < DEPTHWISE_LANES; part += VLEN)
+                    vec_store(out + line * s->out_line + k * s->out_k + part, vec_zero());
 }
 
 /* The column of a border is one line, too. */
@@ -152,8 +153,10 @@ static void filter(const struct depthwise_shape *shape, const float *in, const f
             const int rows = s.rows - row < TAPS ? s.rows - row : TAPS;
             const int columns = s.columns - column < TAPS ? s.columns - column : TAPS;
             s.accumulate = row > 0 || column > 0;
-            tiles[rows - 1][columns - 1].filter(&s, in + row * s.in_row + column * s.in_column,
-                                                taps + row * s.tap_row + column * s.tap_column, out);
+            for (int image = 0; image < s.images; image++)
+                tiles[rows - 1][columns - 1].filter(
+                    &s, in + image * s.in_image + row * s.in_row + column * s.in_column,
+                    taps + row * s.tap_row + column * s.tap_column, out + image * s.out_image);
         }
 }
 
