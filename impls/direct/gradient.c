@@ -49,9 +49,9 @@ struct task {
     int group, ib, ob, ibs, obs; /* first blocks, and how many */
 };
 
-/* Output rows y0 and on, a strip's, of some images. */
+/* Output rows y0 <= y < y1, a strip's, of some images. */
 struct unit {
-    int image, images, y0;
+    int image, images, y0, y1;
 };
 
 static struct task task_at(const struct gradient *g, long n)
@@ -65,9 +65,9 @@ static struct task task_at(const struct gradient *g, long n)
 static struct unit unit_at(const struct gradient *g, long n)
 {
     const int strips = (g->y.n + g->strip.rows - 1) / g->strip.rows, mb = g->native.problem.mb;
-    const int image = (int)(n / strips) * g->together;
-    return (struct unit){image, mb - image < g->together ? mb - image : g->together,
-                         (int)(n % strips) * g->strip.rows};
+    const int image = (int)(n / strips) * g->together, y0 = (int)(n % strips) * g->strip.rows;
+    return (struct unit){image, mb - image < g->together ? mb - image : g->together, y0,
+                         y0 + g->strip.rows < g->y.n ? y0 + g->strip.rows : g->y.n};
 }
 
 /* Floats from an image to the next. */
@@ -91,13 +91,12 @@ static void open_ahead(const struct gradient *g, long n, float *const tensor[CON
 {
     const struct task task = task_at(g, n / g->units);
     const struct unit unit = unit_at(g, n % g->units);
-    const int end = unit.y0 + g->strip.rows < g->y.n ? unit.y0 + g->strip.rows : g->y.n;
     const struct activation *src = &g->native.src, *dst = &g->native.dst;
     ahead[0] = ahead_open(src, unit_block(g, src, tensor[CONV_SRC], &unit, task.group, task.ib), task.ibs,
                           unit.images, image_floats(g, src), unit.y0 * g->y.in_step + g->y.tap[0].in,
-                          (end - 1) * g->y.in_step + g->y.tap[g->y.taps - 1].in + 1);
+                          (unit.y1 - 1) * g->y.in_step + g->y.tap[g->y.taps - 1].in + 1);
     ahead[1] = ahead_open(dst, unit_block(g, dst, tensor[CONV_DST], &unit, task.group, task.ob), task.obs,
-                          unit.images, image_floats(g, dst), unit.y0, end);
+                          unit.images, image_floats(g, dst), unit.y0, unit.y1);
 }
 
 /* As much of it as a call of this shape prefetches. */
@@ -118,8 +117,7 @@ static void reduce_rows(const struct gradient *g, int ty, const struct unit *uni
 {
     const struct activation *dst = &g->native.dst;
     const ptrdiff_t b_image = image_floats(g, dst);
-    const int y0 = unit->y0, end = y0 + g->strip.rows < g->y.n ? y0 + g->strip.rows : g->y.n;
-    int first = y0, last = end;
+    int first = unit->y0, last = unit->y1;
     while (first < last && first * g->y.in_step + g->y.tap[ty].in < 0)
         first++;
     while (last > first && (last - 1) * g->y.in_step + g->y.tap[ty].in >= g->native.src.h)
@@ -130,7 +128,7 @@ static void reduce_rows(const struct gradient *g, int ty, const struct unit *uni
     for (int image = 0; image < unit->images; image++)
         for (int y = first; y < last; y += step)
             r->segment[r->count++] =
-                (struct brgemm_segment){image * a_image + (y - y0) * g->strip.row,
+                (struct brgemm_segment){image * a_image + (y - unit->y0) * g->strip.row,
                                         image * b_image + ((ptrdiff_t)y * dst->w) * dst->block};
 }
 
@@ -152,7 +150,7 @@ static void add_unit(const struct gradient *g, const struct task *task, const st
                              .accumulate = true};
     for (int i = 0; i < task->ibs; i++)
         for (int tx = 0; tx < columns; tx++)
-            for (int o = 0; o < task->obs; o += width) {
+            for (int o = 0; o < task->obs; o += width)
                 for (int ty = 0; ty < g->y.taps; ty++) {
                     s.depth = r[ty].depth;
                     s.vectors = (task->obs - o < width ? task->obs - o : width) * B / vlen;
@@ -163,10 +161,9 @@ static void add_unit(const struct gradient *g, const struct task *task, const st
                                    dw + o * oc_pitch + i * (ptrdiff_t)native_weight_block(&g->native) +
                                        (ptrdiff_t)(g->y.tap[ty].k * q->kw + g->x.tap[tx].k) * src->block * B);
                 }
-            }
 }
 
-/* Units [n, last) of all tasks' units, which are of one task, into its block of dw, from zero. The thread goes on to `end`. */
+/* Units [n, last), counted through all tasks and all of one, into its block of dw, from zero. The thread's last is end - 1. */
 static void run_units(const struct gradient *g, long n, long last, long end,
                       float *const tensor[CONV_TENSORS], float *scratch, float *dw, ptrdiff_t oc_pitch)
 {

@@ -17,15 +17,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { BRGEMM_BLOCK = 16, BRGEMM_LINE = 16, BRGEMM_AHEAD = 4 };
+enum {
+    BRGEMM_BLOCK = 16,
+    BRGEMM_LINE = 16, /* floats in a cache line */
+    BRGEMM_AHEAD = 4, /* steps of the reduction for each line prefetched */
+};
 
 /* Where a segment's A and B begin, in floats from the base pointers of the call. */
 struct brgemm_segment {
     ptrdiff_t a, b;
 };
 
-/* What to prefetch meanwhile: a cache line (BRGEMM_LINE floats) every BRGEMM_AHEAD steps of a register tile, which hides
- * more latency than prefetching all at once, in the first `tiles` of the call's register tiles. Every BRGEMM_AHEAD tiles,
+/* What to prefetch meanwhile: a cache line every BRGEMM_AHEAD steps of a register tile, which hides more latency than
+ * prefetching all at once, in the first `tiles` of the call's register tiles. Every BRGEMM_AHEAD tiles,
  * which bring `depth` lines a segment, begin `block` floats after those before began; or where they ended, if it is 0. */
 struct brgemm_ahead {
     const float *at; /* NULL with tiles = 0 */
