@@ -1,6 +1,8 @@
 /* Axes and strips (see strip.h). SPDX-License-Identifier: Apache-2.0 */
 #include "strip.h"
 
+#include "kernels/layout.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,9 +103,11 @@ static void copy_pixels(const struct activation *in, const float *row, int from,
         memcpy(to + (ptrdiff_t)left * block, row + (ptrdiff_t)(from + left) * block,
                (size_t)(right - left) * block * sizeof(float));
     else
-        for (int i = left; i < right; i++)
-            memcpy(to + (ptrdiff_t)i * block, row + ((ptrdiff_t)from + (ptrdiff_t)i * step) * block,
-                   block * sizeof(float));
+        for (int i = left; i < right; i++) {
+            const float *pixel = row + ((ptrdiff_t)from + (ptrdiff_t)i * step) * block;
+            __builtin_prefetch(pixel + (ptrdiff_t)in->h * in->w * block); /* this pixel of the next block */
+            memcpy(to + (ptrdiff_t)i * block, pixel, LAYOUT_BLOCK * sizeof(float));
+        }
     memset(to + (ptrdiff_t)right * block, 0, (size_t)(n - right) * block * sizeof(float));
 }
 
