@@ -108,7 +108,7 @@ static struct brgemm_ahead take_ahead(const struct gradient *g, struct ahead ahe
     const float *at = ahead_take(&ahead[0], floats);
     if (!at)
         at = ahead_take(&ahead[1], floats);
-    return (struct brgemm_ahead){.at = at, .tiles = at ? tiles : 0, .far = true};
+    return (struct brgemm_ahead){.at = at, .tiles = at ? tiles : 0};
 }
 
 /* Which segments tap ty reduces over: a unit's rows, as far as they are inside. */

@@ -30,12 +30,12 @@ struct brgemm_segment {
 
 /* What to prefetch meanwhile: a cache line every BRGEMM_AHEAD steps of a register tile, which hides more latency than
  * prefetching all at once, in the first `tiles` of the call's register tiles. Every BRGEMM_AHEAD tiles,
- * which bring `depth` lines a segment, begin `block` floats after those before began; or where they ended, if it is 0. */
+ * which bring `depth` lines a segment, begin `block` floats after those before began; or where they ended, if it is 0.
+ * Into level 1, for the next call; with a_k above 1 into level 2, for a gradient's next unit is many calls away. */
 struct brgemm_ahead {
     const float *at; /* NULL with tiles = 0 */
     ptrdiff_t block;
     int tiles;
-    bool far; /* into level 2, for what is read later than by the next call */
 };
 
 /* Strides in floats; a_k or a_row is 1. */
