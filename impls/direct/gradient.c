@@ -19,9 +19,10 @@
 
 enum { B = LAYOUT_BLOCK };
 
-/* Pixels that one call reduces over: 64 made 1x1 gradients a fifth slower, 112 7 %, for the additions to dw and what every
- * call begins with; 392 were no faster. */
-enum { PIXELS = 196 };
+/* Pixels that one call reduces over, for each PIXELS_CACHE bytes of level 2 cache: 64 made 1x1 gradients a fifth slower,
+ * 112 7 %, for the additions to dw and what every call begins with. With 512 KB 392 were no faster (Zen 3), with 1 MB they
+ * were by 2 % (Zen 4). */
+enum { PIXELS = 196, PIXELS_CACHE = 512 << 10 };
 
 struct gradient {
     struct native native;
@@ -132,9 +133,10 @@ static void reduce_rows(const struct gradient *g, int ty, const struct unit *uni
                                         image * b_image + ((ptrdiff_t)y * dst->w) * dst->block};
 }
 
-/* Adds a group of strips to the task's block of dw: block (o, i) begins at dw + o * oc_pitch + i * wei block. */
+/* Adds a group of strips to the task's block of dw, or writes it: block (o, i) begins at dw + o * oc_pitch + i * wei block. */
 static void add_unit(const struct gradient *g, const struct task *task, const struct reduction *r,
-                     const float *a, const float *b, float *dw, ptrdiff_t oc_pitch, struct ahead ahead[2])
+                     const float *a, const float *b, float *dw, ptrdiff_t oc_pitch, bool accumulate,
+                     struct ahead ahead[2])
 {
     const struct conv_problem *q = &g->native.problem;
     const struct activation *src = &g->native.src, *dst = &g->native.dst;
@@ -147,7 +149,7 @@ static void add_unit(const struct gradient *g, const struct task *task, const st
                              .b_block = plane,
                              .c_row = B,
                              .c_block = oc_pitch,
-                             .accumulate = true};
+                             .accumulate = accumulate};
     for (int i = 0; i < task->ibs; i++)
         for (int tx = 0; tx < columns; tx++)
             for (int o = 0; o < task->obs; o += width)
@@ -163,7 +165,7 @@ static void add_unit(const struct gradient *g, const struct task *task, const st
                 }
 }
 
-/* Units [n, last), counted through all tasks and all of one, into its block of dw, from zero. The thread's last is end - 1. */
+/* Units [n, last), counted through all tasks and all of one, into its block of dw. The thread's last is end - 1. */
 static void run_units(const struct gradient *g, long n, long last, long end,
                       float *const tensor[CONV_TENSORS], float *scratch, float *dw, ptrdiff_t oc_pitch)
 {
@@ -175,9 +177,7 @@ static void run_units(const struct gradient *g, long n, long last, long end,
     for (int ty = 0; ty < g->y.taps; ty++)
         r[ty].segment = (struct brgemm_segment *)scratch + ty * g->segments;
     float *copies = scratch + g->y.taps * g->segments * sizeof(struct brgemm_segment) / sizeof(float);
-    for (int o = 0; o < task.obs; o++)
-        memset(dw + o * oc_pitch, 0, task.ibs * native_weight_block(&g->native) * sizeof(float));
-    phase_mark(PHASE_OUTPUT);
+    const long first = n;
     for (; n < last; n++) {
         const struct unit unit = unit_at(g, n % g->units);
         const float *image = unit_block(g, src, tensor[CONV_SRC], &unit, task.group, task.ib), *a = NULL;
@@ -192,7 +192,7 @@ static void run_units(const struct gradient *g, long n, long last, long end,
         if (n + 1 < end)
             open_ahead(g, n + 1, tensor, ahead);
         add_unit(g, &task, r, a, unit_block(g, &g->native.dst, tensor[CONV_DST], &unit, task.group, task.ob),
-                 dw, oc_pitch, ahead);
+                 dw, oc_pitch, n > first, ahead);
         phase_mark(PHASE_MULTIPLY);
     }
 }
@@ -291,12 +291,13 @@ static void cut_units(struct gradient *g)
     const struct conv_problem *q = &g->native.problem;
     struct activation part = g->native.src;
     part.blocks = g->ibs;
-    const int rows = q->ow < PIXELS ? PIXELS / q->ow : 1, strips = (q->oh + rows - 1) / rows;
+    const int caches = (int)(cache_bytes() / PIXELS_CACHE), pixels = caches > 1 ? caches * PIXELS : PIXELS;
+    const int rows = q->ow < pixels ? pixels / q->ow : 1, strips = (q->oh + rows - 1) / rows;
     g->strip = strip_make(&g->y, &g->x, &part, true, (q->oh + strips - 1) / strips);
     g->fused = g->strip.kind != NARROW;
     for (int t = 1; t < g->x.taps; t++)
         g->fused = g->fused && g->x.tap[t].in == g->x.tap[0].in + t;
-    g->together = strips > 1 ? 1 : (int)(PIXELS / ((long)q->oh * q->ow));
+    g->together = strips > 1 ? 1 : (int)(pixels / ((long)q->oh * q->ow));
     g->together = g->together < 1 ? 1 : g->together < q->mb ? g->together : q->mb;
     g->units = (long)strips * ((q->mb + g->together - 1) / g->together);
     g->copy_floats = g->strip.floats;
