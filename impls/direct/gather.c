@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gather.h"
 
-#include "kernels/transpose.h"
 #include "phase.h"
 #include "share.h"
 
@@ -11,35 +10,71 @@
 
 enum { B = LAYOUT_BLOCK };
 
-static void transpose_weights(const struct gather *g, const float *weights, float *packed)
-{
-    const struct conv_problem *q = &g->native.problem;
-    const ptrdiff_t taps = (ptrdiff_t)q->kh * q->kw;
-#pragma omp for collapse(3)
-    for (int group = 0; group < q->g; group++)
-        for (int ob = 0; ob < g->out.blocks; ob++)
-            for (int ib = 0; ib < g->in.blocks; ib++)
-                for (const struct gather_phase *f = g->phase; f < g->phase + g->phases; f++) {
-                    const float *from =
-                        weights +
-                        (((ptrdiff_t)group * g->in.blocks + ib) * g->out.blocks + ob) * taps * B * B;
-                    float *to = packed + group * g->group_weights + f->weights + ob * f->panel +
-                                (ptrdiff_t)ib * f->y->taps * f->x->taps * B * B;
-                    for (int ty = 0; ty < f->y->taps; ty++)
-                        for (int tx = 0; tx < f->x->taps; tx++, to += B * B)
-                            transpose_block(from + (f->y->tap[ty].k * q->kw + f->x->tap[tx].k) * B * B, to);
-                }
-}
-
 /* A piece of work: panels of the output, from one chunk of the input's blocks, for a strip of some images. */
 struct turn {
     const struct gather_item *item;
     int image, images, group, panel, panels, block, blocks;
 };
 
-/* One panel, one image: the input chunk at a, the weights at b, the output image at c. */
+/* The weights of a panel for a turn's input blocks, to be transposed; and, while another panel is computed with, the
+ * prefetching of them. */
+struct panel {
+    const struct gather_phase *phase;
+    const float *from; /* the first input block, first output block */
+    int outs, ins;     /* blocks */
+    long next, step;   /* what has been prefetched; 16 x 16 blocks at a time */
+};
+
+static struct panel panel_open(const struct gather *g, const struct turn *turn, int panel,
+                               const float *weights)
+{
+    const struct gather_phase *f = &g->phase[turn->item->phase];
+    const int first = panel * g->width, outs = g->out.blocks - first;
+    const ptrdiff_t block = ((ptrdiff_t)turn->group * g->in.blocks + turn->block) * g->out.blocks + first;
+    struct panel p = {.phase = f,
+                      .from = weights + block * (ptrdiff_t)native_weight_block(&g->native),
+                      .outs = outs < g->width ? outs : g->width,
+                      .ins = turn->blocks};
+    p.step = (long)p.outs * p.ins * f->y->taps * f->x->taps / ((long)turn->images * f->calls) + 1;
+    return p;
+}
+
+static long panel_blocks(const struct panel *p)
+{
+    return (long)p->outs * p->ins * p->phase->y->taps * p->phase->x->taps;
+}
+
+/* Number n of [output block][input block][tap]. */
+static const float *panel_block(const struct gather *g, const struct panel *p, long n)
+{
+    const struct axis *y = p->phase->y, *x = p->phase->x;
+    const long taps = (long)y->taps * x->taps, tap = n % taps, block = n / taps;
+    return p->from +
+           (block % p->ins * g->out.blocks + block / p->ins) * (ptrdiff_t)native_weight_block(&g->native) +
+           (y->tap[tap / x->taps].k * g->native.problem.kw + x->tap[tap % x->taps].k) * B * B;
+}
+
+static void panel_transpose(const struct gather *g, const struct panel *p, float *to)
+{
+    const long blocks = panel_blocks(p);
+    for (long n = 0; n < blocks; n++)
+        g->transpose(panel_block(g, p, n), to + n * B * B);
+}
+
+static void panel_prefetch(const struct gather *g, struct panel *p)
+{
+    const long blocks = panel_blocks(p), end = p->next + p->step < blocks ? p->next + p->step : blocks;
+    for (; p->next < end; p->next++) {
+        const float *block = panel_block(g, p, p->next);
+        for (int i = 0; i < B; i++)
+            __builtin_prefetch(block + i * B, 0, 2); /* 2: into level 2 */
+    }
+}
+
+/* One panel, one image: the input chunk at a, the weights at b, the output image at c; ahead: what to prefetch meanwhile,
+ * or NULL. */
 static void compute(const struct gather *g, const struct turn *turn, int panel, const float *a,
-                    const float *b, float *c)
+                    const float *b, float *c, struct panel *ahead)
 {
     const struct gather_phase *f = &g->phase[turn->item->phase];
     const struct activation *out = &g->out;
@@ -51,10 +86,11 @@ static void compute(const struct gather *g, const struct turn *turn, int panel, 
                              .depth = f->depth,
                              .a_row = f->strip.pixel,
                              .a_k = 1,
-                             .b_block = f->panel,
+                             .b_block = g->transpose ? turn->blocks * f->block : f->panel,
                              .c_row = (ptrdiff_t)f->x->out_step * out->block,
                              .c_block = plane,
-                             .accumulate = turn->block > 0};
+                             .accumulate = turn->block > 0,
+                             .stream = f->stream};
     for (int y = y0, next; y < last; y = next) {
         const struct gather_list *list = &f->list[f->list_of_row[y]];
         for (next = y + 1; f->strip.merged && next < last && f->list_of_row[next] == f->list_of_row[y];)
@@ -68,6 +104,8 @@ static void compute(const struct gather *g, const struct turn *turn, int panel, 
                    b, to);
         else
             g->kernel->run(&s, segments, list->segment, from, b, to);
+        if (ahead)
+            panel_prefetch(g, ahead);
     }
 }
 
@@ -78,12 +116,13 @@ static ptrdiff_t floats(const struct activation *a)
 
 /* All panels of a chunk: the copied strips and the weights of a panel stay in the caches meanwhile. */
 static void take_turn(const struct gather *g, const struct turn *turn, const float *in, const float *weights,
-                      float *out, float *copies)
+                      float *out, float *scratch)
 {
     const struct gather_phase *f = &g->phase[turn->item->phase];
     struct activation part = g->in;
     part.blocks = turn->blocks;
     const int groups = g->native.problem.g;
+    float *transposed = scratch, *copies = scratch + g->weight_floats;
     const float *first = in + ((ptrdiff_t)turn->image * groups + turn->group) * floats(&g->in) +
                          (ptrdiff_t)turn->block * part.h * part.w * part.block;
     const float *a = first;
@@ -95,13 +134,27 @@ static void take_turn(const struct gather *g, const struct turn *turn, const flo
     }
     phase_mark(PHASE_INPUT);
     const ptrdiff_t a_image = f->strip.kind == DIRECT ? groups * floats(&g->in) : (ptrdiff_t)g->copy_floats;
-    const float *b = weights + turn->group * g->group_weights + f->weights + turn->block * f->block;
-    for (int panel = turn->panel; panel < turn->panel + turn->panels; panel++)
+    struct turn next = *turn; /* the next chunk, first panel */
+    next.block += turn->blocks;
+    next.blocks = g->in.blocks - next.block < turn->blocks ? g->in.blocks - next.block : turn->blocks;
+    for (int panel = turn->panel, last = panel + turn->panels - 1; panel <= last; panel++) {
+        struct panel ahead = panel < last ? panel_open(g, turn, panel + 1, weights)
+                                          : panel_open(g, &next, turn->panel, weights);
+        const float *b = weights + ((ptrdiff_t)turn->group * g->out.blocks + panel * g->width) * f->panel +
+                         turn->block * f->block;
+        if (g->transpose) {
+            const struct panel now = panel_open(g, turn, panel, weights);
+            panel_transpose(g, &now, transposed);
+            phase_mark(PHASE_WEIGHTS);
+            b = transposed;
+        }
         for (int i = 0; i < turn->images; i++)
-            compute(g, turn, panel, a + i * a_image, b + panel * g->width * f->panel,
+            compute(g, turn, panel, a + i * a_image, b,
                     out + ((ptrdiff_t)(turn->image + i) * groups + turn->group) * floats(&g->out) +
-                        (ptrdiff_t)panel * g->width * g->out.h * g->out.w * g->out.block);
-    phase_mark(PHASE_MULTIPLY);
+                        (ptrdiff_t)panel * g->width * g->out.h * g->out.w * g->out.block,
+                    g->transpose ? &ahead : NULL);
+        phase_mark(PHASE_MULTIPLY);
+    }
 }
 
 /* Units of work are (images, group, item, panel). The number of the first unit of thread `t`, so that threads share
@@ -126,7 +179,6 @@ static long first_unit(const struct gather *g, int t, int threads)
 void gather_run(const void *state, float *const tensor[CONV_TENSORS], float *scratch)
 {
     const struct gather *g = state;
-    const float *weights = g->transposed ? scratch : tensor[CONV_WEI];
     struct share share[g->threads];
     const long least = g->copy_floats ? g->panels : 1; /* each piece copies its strip */
     for (int t = 0; t < g->threads; t++)
@@ -135,11 +187,6 @@ void gather_run(const void *state, float *const tensor[CONV_TENSORS], float *scr
 #pragma omp parallel num_threads(g->threads)
     {
         const int t = omp_get_thread_num();
-        float *copies = scratch + g->packed_floats + (size_t)t * g->together * g->copy_floats;
-        if (g->transposed) {
-            transpose_weights(g, tensor[CONV_WEI], scratch);
-            phase_mark(PHASE_WEIGHTS);
-        }
         for (long n, end; share_take(share, g->threads, t, &n, &end);) {
             const long outer = n / g->panels / g->items;
             struct turn turn = {.item = &g->item[n / g->panels % g->items],
@@ -151,8 +198,10 @@ void gather_run(const void *state, float *const tensor[CONV_TENSORS], float *scr
             for (; turn.block < g->in.blocks; turn.block += turn.blocks) {
                 const int chunk = g->phase[turn.item->phase].chunk;
                 turn.blocks = g->in.blocks - turn.block < chunk ? g->in.blocks - turn.block : chunk;
-                take_turn(g, &turn, tensor[g->input], weights, tensor[g->output], copies);
+                take_turn(g, &turn, tensor[g->input], tensor[CONV_WEI], tensor[g->output],
+                          scratch + t * g->scratch_floats);
             }
         }
+        g->kernel->fence();
     }
 }

@@ -1,6 +1,8 @@
 /* Forward and backward by gathering (see strip.h): for each strip of output rows and each panel of output channels
  * one call of the register kernel a run of rows, one segment per (input channel block, tap). Backward reads dst
- * with the weights transposed, which is done anew in every run, once, before the work is shared out.
+ * with the weights transposed: a panel at a time, anew for each strip, just before they are used, and prefetched during the
+ * one before, for they lie far apart. Transposing all at once before took 8 % of the time at 7x7, where few pixels share
+ * them (one thread, Zen 4).
  *
  * gather_plan.c decides what is written here, gather.c follows it.
  *
@@ -10,6 +12,7 @@
 
 #include "direct.h"
 #include "kernels/dot.h"
+#include "kernels/transpose.h"
 
 /* The segments of the output rows for which the vertical taps `taps` are valid. */
 struct gather_list {
@@ -23,9 +26,11 @@ struct gather_phase {
     struct strip strip;
     int chunk; /* input blocks in a call */
     int depth, *list_of_row;
+    bool stream;              /* zeros into an output that is too large to stay in the level 2 caches */
     struct gather_list *list; /* as many as there are different ranges of taps */
     int lists;
-    ptrdiff_t weights, panel, block; /* where its weights begin; from an output, an input block to the next */
+    int calls;              /* for a strip of an image, at most */
+    ptrdiff_t panel, block; /* floats of its weights from an output block, from an input block to the next */
 };
 
 /* A strip of an image. cost: of all items before it. */
@@ -41,16 +46,16 @@ struct gather {
     enum conv_tensor input, output;
     struct activation in, out;
     int threads;
-    int images, together; /* of one group; how many of them share a strip's turn */
-    int panels, width;    /* width: output blocks in a panel */
-    bool transposed;      /* the weights */
+    int images, together;    /* of one group; how many of them share a strip's turn */
+    int panels, width;       /* width: output blocks in a panel */
+    transpose_fn *transpose; /* of a block of weights; or NULL, they are used as they are */
     struct axis *y, *x;
     int ys, xs, phases, items;
     struct gather_phase *phase;
     struct gather_item *item; /* items + 1: the last one holds the sum */
     size_t copy_floats;       /* of the largest chunk of a strip */
-    size_t group_weights;     /* floats, transposed or not */
-    size_t packed_floats;     /* of all groups */
+    size_t weight_floats;     /* of a transposed panel, at most */
+    size_t scratch_floats;    /* of a thread: a transposed panel, then copies of strips */
     ptrdiff_t tap_weights;    /* floats of one tap of a block */
 };
 

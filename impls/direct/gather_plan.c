@@ -14,6 +14,10 @@ enum { B = LAYOUT_BLOCK };
  * so do 64 .. 1024. */
 enum { DEPTH = 144, PIXELS = 512 };
 
+/* Where a register tile is so tall that it reads each weight once for 14 rows, they may come from level 2. Longer reductions
+ * write and read the output less often: one thread gained 1 % over 144 steps, mostly at 14x14 and 7x7 (Zen 4). */
+enum { TALL_ROWS = 14, TALL_DEPTH = 512 };
+
 /* True if all horizontal taps of a pixel are one piece of memory, in the input and in the weights. */
 static bool is_fused(const struct gather *g, const struct gather_phase *f)
 {
@@ -36,7 +40,7 @@ static bool make_list(const struct gather *g, struct gather_phase *f, struct ran
     for (int block = 0; block < f->chunk; block++)
         for (int ty = taps.first; ty < taps.last; ty++)
             for (int tx = 0; tx < columns; tx++) {
-                ptrdiff_t tap = g->transposed
+                ptrdiff_t tap = g->transpose
                                     ? (ptrdiff_t)ty * f->x->taps + tx
                                     : (ptrdiff_t)f->y->tap[ty].k * g->native.problem.kw + f->x->tap[tx].k;
                 *segment++ = (struct brgemm_segment){block * f->strip.block +
@@ -74,23 +78,21 @@ static bool make_phase(struct gather *g, struct gather_phase *f, const struct ax
     /* Strided outputs are every other line: where several taps share what they read, cutting the reduction costs up to 8 %.
      * One tap shares nothing: without cuts its weights overflow level 1, and 1x1 stride 2 is a fifth slower. */
     const bool whole = g->dot || taps == 0 || (taps > 1 && (y->out_step > 1 || x->out_step > 1));
-    const int most = whole ? g->in.blocks : DEPTH / (g->in.block * taps);
+    const int depth = g->kernel->wide.rows < TALL_ROWS ? DEPTH : TALL_DEPTH;
+    const int most = whole ? g->in.blocks : depth / (g->in.block * taps);
     const int chunks = most < 1 ? g->in.blocks : (g->in.blocks + most - 1) / most;
     struct activation part = g->in;
     *f = (struct gather_phase){.y = y, .x = x, .chunk = (g->in.blocks + chunks - 1) / chunks};
     part.blocks = f->chunk;
     f->strip = strip_make(y, x, &part, gapless, 1 + PIXELS / (x->n + 1));
     f->depth = (is_fused(g, f) ? x->taps : 1) * g->in.block;
-    if (g->transposed) {
-        f->weights = (ptrdiff_t)g->group_weights;
-        f->block = (ptrdiff_t)y->taps * x->taps * B * B;
-        f->panel = f->block * g->in.blocks;
-        g->group_weights += (size_t)f->panel * g->out.blocks;
-    } else {
-        f->block = (ptrdiff_t)native_weight_block(&g->native);
-        f->panel = f->block * g->in.blocks;
-        g->group_weights = (size_t)f->panel * (g->dot ? 1 : g->out.blocks);
-    }
+    f->block = g->transpose ? (ptrdiff_t)taps * B * B : (ptrdiff_t)native_weight_block(&g->native);
+    f->panel = f->block * g->in.blocks;
+    f->calls = f->strip.merged ? 1 : f->strip.rows;
+    f->stream =
+        taps == 0 && !g->dot && native_bytes(&g->native, g->output) > cache_bytes() * (size_t)g->threads;
+    if (g->transpose && (size_t)(g->width * f->chunk * f->block) > g->weight_floats)
+        g->weight_floats = (size_t)(g->width * f->chunk * f->block);
     if (f->strip.floats > g->copy_floats)
         g->copy_floats = f->strip.floats;
     return make_lists(g, f);
@@ -185,21 +187,23 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     g->out = backward ? native->src : native->dst;
     if (backward && native->block < B)
         g->dot = dot_kernel(plan->isa);
-    g->transposed = backward && !g->dot;
+    if (backward && !g->dot)
+        g->transpose = transpose_kernel(plan->isa);
     g->tap_weights = native->block * B;
     const struct brgemm_tile tile = g->kernel->wide;
     g->width = g->dot ? 1 : tile.vectors * g->kernel->vlen / B;
     g->panels = (g->out.blocks + g->width - 1) / g->width;
-    const long out_pixels = (long)g->out.h * g->out.w;
-    g->together = out_pixels < PIXELS ? (int)(PIXELS / out_pixels) : 1;
+    /* Of a phase, which backward has sh * sw of. */
+    const int sh = backward ? q->sh : 1, sw = backward ? q->sw : 1;
+    const long pixels = (long)((g->out.h + sh - 1) / sh) * ((g->out.w + sw - 1) / sw);
+    g->together = pixels < PIXELS ? (int)(PIXELS / pixels) : 1;
     g->together = g->together < q->mb ? g->together : q->mb;
     if (!make_phases(g)) {
         destroy(g);
         return "out of memory";
     }
-    g->packed_floats = g->transposed ? g->group_weights * (size_t)q->g : 0;
-    plan->scratch_bytes =
-        (g->packed_floats + (size_t)g->threads * g->together * g->copy_floats) * sizeof(float);
+    g->scratch_floats = (g->weight_floats + g->together * g->copy_floats + B - 1) / B * B;
+    plan->scratch_bytes = g->threads * g->scratch_floats * sizeof(float);
     static const char *const kinds[] = {"direct", "wide", "narrow"};
     snprintf(plan->detail, sizeof plan->detail, "%s %dx%d %s strips of %d rows", g->dot ? "dot" : "brgemm",
              tile.rows, tile.vectors, kinds[g->phase[0].strip.kind], g->phase[0].strip.rows);

@@ -47,6 +47,7 @@ struct brgemm_shape {
     ptrdiff_t b_block;        /* block n of B_s[k] begins at b[segment.b + k*BRGEMM_BLOCK + n*b_block] */
     ptrdiff_t c_row, c_block; /* block n of C[i] begins at c[i*c_row + n*c_block] */
     bool accumulate;          /* C += instead of C = */
+    bool stream;              /* C = past the caches, of whole lines; then call the kernel's fence */
 
     struct brgemm_ahead ahead;
 };
@@ -62,6 +63,7 @@ struct brgemm_tile {
 /* A kernel and its block sizes travel together. */
 struct brgemm_kernel {
     brgemm_fn *run;
+    void (*fence)(void);     /* once a thread, after the last call with stream: orders its stores */
     int vlen;                /* floats per vector */
     struct brgemm_tile wide; /* the fastest */
     /* For C of few rows, and for A with a_k above 1. On AVX2 16 rows are 6 + 5 + 5 of 2

@@ -11,7 +11,6 @@
  *     products                   M  [point][k block][tile][16]       own tiles: over V of the point before, which is used up
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#include "kernels/transpose.h"
 #include "phase.h"
 #include "winograd/winograd.h"
 
@@ -92,7 +91,7 @@ static void transform_block(const struct winograd *w, const struct layout *l, bo
 {
     float taps[TAPS * B * B];
     for (int tap = 0; backward && tap < TAPS; tap++)
-        transpose_block(block + tap * B * B, taps + (TAPS - 1 - tap) * B * B);
+        w->transpose(block + tap * B * B, taps + (TAPS - 1 - tap) * B * B);
     if (!backward)
         memcpy(taps, block, sizeof taps);
     const struct winograd_window window = {.base = taps,

@@ -41,6 +41,7 @@ static struct winograd make_geometry(const struct conv_problem *p, enum conv_ten
     struct winograd w = {
         .kernel = winograd_kernel(isa, pairs),
         .gemm = brgemm_kernel(isa),
+        .transpose = transpose_kernel(isa),
         .m = m,
         .points = (m + 2) * (m + 2),
         .h = backward ? make_axis(p->oh, p->ih, turn - p->ph, pairs) : make_axis(p->ih, p->oh, p->ph, pairs),

@@ -18,6 +18,7 @@
 #include "conv.h"
 #include "kernels/brgemm.h"
 #include "kernels/layout.h"
+#include "kernels/transpose.h"
 #include "winograd/transform.h"
 
 /* One direction: pixel o of the small image meets pixels o - pad .. o - pad + 2 of the large one. Pixels of the small
@@ -37,6 +38,7 @@ enum { WINOGRAD_KINDS = 4 };
 struct winograd {
     const struct winograd_kernel *kernel;
     const struct brgemm_kernel *gemm;
+    transpose_fn *transpose;
     int m, points;
     struct winograd_axis h, w;
     int groups, cb, kb;
