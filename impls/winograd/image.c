@@ -61,14 +61,17 @@ static struct layout make_layout(const struct winograd *w, int threads)
     return l;
 }
 
-/* Measured (Zen 3, 2 threads, minibatch 8): tiles are better shared at 14x14 and 7x7, and not at 28x28, where a thread
- * has 196 of them, even if the values of 512 x 512 weights come from memory. Own parts fill the level 2 cache, but 24
- * tiles are needed to hide the stream of weights. */
+/* Measured (minibatch 8, 2 threads). Zen 3: tiles are better shared at 14x14 and 7x7, and not where a thread has 196 of them,
+ * even if the values of 512 x 512 weights come from memory. Zen 4: in between, at 28x28 with 100 tiles a thread, they are
+ * better shared by a third if the values of the weights are larger than level 3 caches, and own ones by a tenth at 128 x
+ * 128 channels. Own parts fill the level 2 cache, but 24 tiles are needed to hide the stream of weights. */
 void winograd_image_plan(struct conv_plan *plan)
 {
-    enum { SHARED_TILES = 192, SHARED_PART = 256, PART_MIN = 24, PART_MAX = 48 };
+    enum { FEW_TILES = 96, MANY_TILES = 192, SHARED_PART = 256, PART_MIN = 24, PART_MAX = 48 };
     struct winograd *w = plan->state;
-    w->shared = w->tiles < SHARED_TILES * plan->threads;
+    const long weights_bytes = (long)sizeof(float) * w->points * w->cb * w->kb * B * B;
+    const int least = weights_bytes > V_BYTES ? MANY_TILES : FEW_TILES;
+    w->shared = w->tiles < (long)least * plan->threads;
     if (w->shared)
         w->parts = (w->tiles + SHARED_PART - 1) / SHARED_PART;
     else {
