@@ -108,7 +108,7 @@ static void grids_show(const struct page *page, int count, const char *const nam
 static void tile_show(const struct page *page, const struct winograd_points *points, uint64_t *random)
 {
     const int m = 2 * points->pairs, n = m + 2;
-    const struct winograd_matrices tables = winograd_matrices(points, points->pairs);
+    const struct winograd_matrices tables = winograd_matrices(points, points->pairs, WINOGRAD_TAPS);
     struct grid bt = {n, n, {{0}}}, a = {n, m, {{0}}}, g = {n, WINOGRAD_TAPS, {{0}}};
     for (int i = 0; i < n; i++) {
         for (int j = 0; j < n; j++)

@@ -26,12 +26,13 @@ struct axis {
     int in, out, kernel, stride, pad, dilation;
 };
 
-static struct axis axis_random(uint64_t *r, bool winograd)
+/* winograd: its stride, for a 3 x 3 kernel without dilation; 0: anything. */
+static struct axis axis_random(uint64_t *r, int winograd)
 {
     struct axis a = {
         .in = PICK(r, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 23, 28, 31, 32, 33, 40, 64, 100)};
     a.kernel = winograd ? 3 : PICK(r, 1, 1, 1, 2, 3, 3, 4, 5, 7, 11);
-    a.stride = winograd ? 1 : PICK(r, 1, 1, 1, 2, 2, 2, 3, 4, 5);
+    a.stride = winograd ? winograd : PICK(r, 1, 1, 1, 2, 2, 2, 3, 4, 5);
     a.dilation = winograd ? 0 : PICK(r, 0, 0, 0, 0, 1, 1, 2, 3);
     a.pad = PICK(r, 0, 0, 0, a.kernel / 2, a.kernel / 2, a.kernel / 2, a.kernel - 1, a.kernel, a.kernel + 1);
     int reach = (a.kernel - 1) * (a.dilation + 1) + 1;
@@ -40,7 +41,7 @@ static struct axis axis_random(uint64_t *r, bool winograd)
     return a;
 }
 
-static struct conv_problem candidate(uint64_t *r, bool winograd, int channels)
+static struct conv_problem candidate(uint64_t *r, int winograd, int channels)
 {
     const struct axis h = axis_random(r, winograd), w = axis_random(r, winograd);
     int g = 1, ic, oc;
@@ -99,7 +100,7 @@ static bool suitable(const struct conv_problem *p)
 
 struct conv_problem problem_random(uint64_t *random)
 {
-    const bool winograd = random_below(random, 100) < 45;
+    const int winograd = random_below(random, 100) < 45 ? PICK(random, 1, 1, 2) : 0;
     const int channels = random_below(random, 8); /* drawn once, or else large ones would be rare */
     struct conv_problem p;
     do

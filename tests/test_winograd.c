@@ -15,15 +15,15 @@ static double datum(int i)
 }
 
 /* One direction: y_i = sum_k g_k d_(i+k) and its gradient dg_k = sum_i y_i d_(i+k), by the matrices and by the formula. */
-static void check_tables(const struct winograd_matrices x, int pairs)
+static void check_tables(const struct winograd_matrices x, int pairs, int taps)
 {
-    const int n = 2 * pairs + 2, m = 2 * pairs;
+    const int n = 2 * pairs + 2, m = taps == TAPS ? n - 2 : n - 1;
     double forward[N_MAX], gradient[N_MAX];
     for (int j = 0; j < n; j++) {
         double d = 0, g = 0, y = 0;
         for (int i = 0; i < n; i++)
             d += x.bt[j][i] * datum(i);
-        for (int k = 0; k < TAPS; k++)
+        for (int k = 0; k < taps; k++)
             g += x.g[j][k] * datum(100 + k);
         for (int i = 0; i < m; i++)
             y += x.a[j][i] * datum(200 + i);
@@ -34,11 +34,11 @@ static void check_tables(const struct winograd_matrices x, int pairs)
         double y = 0;
         for (int j = 0; j < n; j++)
             y += x.a[j][i] * forward[j];
-        for (int k = 0; k < TAPS; k++)
+        for (int k = 0; k < taps; k++)
             y -= datum(100 + k) * datum(i + k);
         assert_true(fabs(y) < 1e-12);
     }
-    for (int k = 0; k < TAPS; k++) {
+    for (int k = 0; k < taps; k++) {
         double g = 0;
         for (int j = 0; j < n; j++)
             g += x.g[j][k] * gradient[j];
@@ -51,9 +51,13 @@ static void check_tables(const struct winograd_matrices x, int pairs)
 static void test_tables(void **state)
 {
     (void)state;
-    for (int kernel = 1; kernel <= WINOGRAD_PAIRS_MAX; kernel++)
+    for (int kernel = 1; kernel <= WINOGRAD_PAIRS_MAX; kernel++) {
+        const struct winograd_points *points = winograd_kernel(ISA_GENERIC, 1, kernel)->points;
         for (int pairs = 1; pairs <= kernel; pairs++)
-            check_tables(winograd_matrices(winograd_kernel(ISA_GENERIC, kernel)->points, pairs), pairs);
+            check_tables(winograd_matrices(points, pairs, TAPS), pairs, TAPS);
+        for (int taps = 1; taps < TAPS; taps++)
+            check_tables(winograd_matrices(points, kernel, taps), kernel, taps);
+    }
 }
 
 /* values = L pixels R^T of a window at (h, w) of a height x width image of one channel block, by `transform`; rows of the
@@ -62,8 +66,8 @@ static void test_tables(void **state)
 struct expansion {
     winograd_transform_fn *transform;
     bool back;
-    ptrdiff_t matrix;       /* in struct winograd_matrices */
-    int more, taps, stride; /* terms of a direction: 2 * pairs + more, or taps */
+    ptrdiff_t matrix; /* in struct winograd_matrices */
+    int stride;
 };
 
 struct direction {
@@ -71,16 +75,18 @@ struct direction {
     int pairs, n, terms;
 };
 
-static struct direction make_direction(struct expansion e, const struct winograd_matrices *x, int pairs)
+/* more: terms of a direction beyond two a pair; or, if there are any, taps. A lone tap has one value, itself. */
+static struct direction make_direction(struct expansion e, const struct winograd_matrices *x, int pairs,
+                                       int more, int taps)
 {
-    return (struct direction){(const double *)((const char *)x + e.matrix), pairs, 2 * pairs + 2,
-                              e.taps ? e.taps : 2 * pairs + e.more};
+    return (struct direction){(const double *)((const char *)x + e.matrix), pairs,
+                              taps == 1 ? 1 : 2 * pairs + 2, taps ? taps : 2 * pairs + more};
 }
 
 /* Where value i of a direction is among n. */
 static int place(struct direction d, int i, int n)
 {
-    return i == d.n - 1 ? n - 1 : i;
+    return d.n > 1 && i == d.n - 1 ? n - 1 : i;
 }
 
 struct picture {
@@ -106,7 +112,7 @@ static void check_transform(struct expansion e, struct direction down, struct di
                                            .w = p.w,
                                            .h_pairs = down.pairs,
                                            .w_pairs = across.pairs};
-    const struct winograd_values at = {values, LANES, 0, 0, 1};
+    const struct winograd_values at = {.base = values, .point = LANES, .row = n * LANES, .items = 1};
     memcpy(before, image, bytes);
     e.transform(&window, &at);
     for (int i = 0; i < (e.back ? down.terms : down.n); i++)
@@ -138,22 +144,27 @@ static void check_transform(struct expansion e, struct direction down, struct di
     take_back(mark);
 }
 
-/* The transforms of a kernel, of windows of h x w pairs. */
-static void check_kernel(const struct winograd_kernel *k, int h, int w)
+/* Transforms of windows of h x w pairs and, of weights, height x width taps. */
+static void check_kernel(const struct winograd_kernel *k, int stride, int h, int w, int height, int width)
 {
-    enum { A = N_MAX - 2 };
+    enum { A = N_MAX - 1 };
     const ptrdiff_t bt = offsetof(struct winograd_matrices, bt), a = offsetof(struct winograd_matrices, a),
                     g = offsetof(struct winograd_matrices, g);
+    const int small = stride - 1; /* more than two pixels a pair */
     const struct {
         struct expansion expansion;
+        int more;
+        bool taps;
         int pictures;
         struct picture picture[8];
     } checks[] = {
-        {{k->weights, false, g, 0, TAPS, TAPS}, 1, {{TAPS, TAPS, 0, 0}}},
-        {{k->gradient, true, g, 0, TAPS, TAPS}, 1, {{TAPS, TAPS, 0, 0}}},
-        {{k->spread, false, a, 0, 0, A}, 2, {{8, 8, 1, 1}, {8, 8, 6, 5}}},
-        {{k->output, true, a, 0, 0, A}, 2, {{8, 8, 1, 1}, {8, 8, 6, 5}}},
-        {{k->data, false, bt, 2, 0, N_MAX},
+        {{k->weights, false, g, TAPS}, 0, true, 1, {{height, width, 0, 0}}},
+        {{k->gradient, true, g, TAPS}, 0, true, 1, {{height, width, 0, 0}}},
+        {{k->spread, false, a, A}, small, false, 2, {{9, 9, 1, 1}, {8, 8, 6, 5}}},
+        {{k->output, true, a, A}, small, false, 3, {{9, 9, 1, 1}, {8, 8, 6, 5}, {8, 8, 9, 5}}},
+        {{k->data, false, bt, N_MAX},
+         2,
+         false,
          7,
          {{12, 12, 1, 2},
           {5, 6, -2, -1},
@@ -163,50 +174,75 @@ static void check_kernel(const struct winograd_kernel *k, int h, int w)
           {5, 6, 4, -1},
           {5, 6, 4, 2}}},
     };
-    const struct winograd_matrices down = winograd_matrices(k->points, h),
-                                   across = winograd_matrices(k->points, w);
     const bool whole = h == k->points->pairs && w == h; /* taps have all points */
-    for (size_t i = whole ? 0 : 2; i < sizeof checks / sizeof *checks; i++)
+    for (size_t i = whole ? 0 : 2; i < sizeof checks / sizeof *checks; i++) {
+        const struct expansion e = checks[i].expansion;
+        const bool taps = checks[i].taps;
+        const int all = stride == 1 ? TAPS : 2; /* images have the values that all taps meet */
+        const struct winograd_matrices down = winograd_matrices(k->points, h, taps ? height : all),
+                                       across = winograd_matrices(k->points, w, taps ? width : all);
         for (int j = 0; j < checks[i].pictures; j++)
-            check_transform(checks[i].expansion, make_direction(checks[i].expansion, &down, h),
-                            make_direction(checks[i].expansion, &across, w), 2 * k->points->pairs + 2,
-                            checks[i].picture[j]);
+            check_transform(e, make_direction(e, &down, h, checks[i].more, taps ? height : 0),
+                            make_direction(e, &across, w, checks[i].more, taps ? width : 0),
+                            2 * k->points->pairs + 2, checks[i].picture[j]);
+    }
 }
 
 static void test_transforms(void **state)
 {
     (void)state;
     for (enum isa isa = 0; isa <= isa_best(); isa++)
-        for (int pairs = 1; pairs <= WINOGRAD_PAIRS_MAX; pairs++)
+        for (int pairs = 1; pairs <= WINOGRAD_PAIRS_MAX; pairs++) {
             for (int h = 1; h <= pairs; h++)
                 for (int w = 1; w <= pairs; w++)
-                    check_kernel(winograd_kernel(isa, pairs), h, w);
+                    check_kernel(winograd_kernel(isa, 1, pairs), 1, h, w, TAPS, TAPS);
+            for (int height = 1; height <= 2; height++)
+                for (int width = 1; width <= 2; width++)
+                    check_kernel(winograd_kernel(isa, 2, pairs), 2, pairs, pairs, height, width);
+        }
 }
 
 /* One product left out of thousands is an error beyond the bound. */
 static void test_lost_product(void **state)
 {
     (void)state;
-    const struct conv_problem problem = {.g = 1,
-                                         .mb = 2,
-                                         .ic = 40,
-                                         .ih = 14,
-                                         .iw = 13,
-                                         .oc = 24,
-                                         .oh = 14,
-                                         .ow = 13,
-                                         .kh = 3,
-                                         .kw = 3,
-                                         .sh = 1,
-                                         .sw = 1,
-                                         .ph = 1,
-                                         .pw = 1};
+    const struct conv_problem problems[] = {
+        {.g = 1,
+         .mb = 2,
+         .ic = 40,
+         .ih = 14,
+         .iw = 13,
+         .oc = 24,
+         .oh = 14,
+         .ow = 13,
+         .kh = 3,
+         .kw = 3,
+         .sh = 1,
+         .sw = 1,
+         .ph = 1,
+         .pw = 1},
+        {.g = 1,
+         .mb = 2,
+         .ic = 40,
+         .ih = 28,
+         .iw = 27,
+         .oc = 24,
+         .oh = 14,
+         .ow = 14,
+         .kh = 3,
+         .kw = 3,
+         .sh = 2,
+         .sw = 2,
+         .ph = 1,
+         .pw = 1},
+    };
     static const char *const names[] = {"winograd-f2", "winograd-f4", "winograd-f6"};
-    for (int f = 0; f < 3; f++)
+    for (int f = 0; f < 6; f++)
         for (enum conv_tensor output = 0; output < CONV_TENSORS; output++) {
+            const struct conv_problem problem = problems[f / 3];
             const size_t mark = take_mark();
             struct example example = example_make(&problem, FILL_REAL, 1, test_seed());
-            const struct trial trial = {.impl = conv_impl_find(names[f]),
+            const struct trial trial = {.impl = conv_impl_find(names[f % 3]),
                                         .problem = problem,
                                         .output = output,
                                         .threads = 2,

@@ -7,7 +7,9 @@
  *
  *     values of the large image   V  [point][tile][c]
  *     values of the small image   D  [point][k block][tile][16]
- *     sums                        S  [point][k block][c][16]
+ *     sums                        S  [value][k block][c][16]
+ *
+ * Phases of stride 2 take turns with V; each has values of its own in S, where a lone tap sums over all points.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "phase.h"
@@ -45,7 +47,7 @@ static struct layout make_layout(const struct winograd *w)
     l.d_point = winograd_stride(l.d_block * w->kb);
     l.s_block = (ptrdiff_t)(whole ? w->cb : l.c_step) * B * B;
     l.s_point = winograd_stride(l.s_block * (whole ? w->kb : l.k_step));
-    const ptrdiff_t values = (l.v_point + l.d_point) * w->points, sums = l.s_point * w->points;
+    const ptrdiff_t values = (l.v_point + l.d_point) * w->points, sums = l.s_point * w->values[w->phases];
     l.v = w->shared ? 0 : sums;
     l.d = l.v + l.v_point * w->points;
     l.s = whole ? values : 0;
@@ -84,16 +86,16 @@ struct operands {
     struct winograd_ahead *ahead; /* of both images, to prefetch meanwhile; or NULL */
 };
 
-/* S (+)= V^T D at all points of a part, for channel blocks [c, c_end) x [k, k_end); s: of the first of them. */
+/* S (+)= V^T D at all points of a phase in a part, for channel blocks [c, c_end) x [k, k_end); s: of the first of them. */
 struct task {
     struct winograd_part part;
-    int c, c_end, k, k_end;
+    int phase, c, c_end, k, k_end;
     bool accumulate;
 };
 
 /* The same at one point, for `tiles` of its tiles. */
 static void multiply(const struct winograd *w, const struct layout *l, const struct task *t, int tiles,
-                     struct operands o)
+                     bool accumulate, struct operands o)
 {
     const int vlen = w->gemm->vlen, panel = w->gemm->tall.vectors * vlen, width = (t->k_end - t->k) * B;
     struct brgemm_shape shape = {.rows = (t->c_end - t->c) * B,
@@ -102,7 +104,7 @@ static void multiply(const struct winograd *w, const struct layout *l, const str
                                  .b_block = l->d_block,
                                  .c_row = B,
                                  .c_block = l->s_block,
-                                 .accumulate = t->accumulate};
+                                 .accumulate = accumulate};
     const int chunks = tiles > CHUNK ? (tiles + CHUNK - 1) / CHUNK : 1;
     for (int i = 0; i < chunks; i++, shape.accumulate = true) {
         const int tile = tiles * i / chunks;
@@ -120,22 +122,28 @@ static void multiply(const struct winograd *w, const struct layout *l, const str
 static void multiply_points(const struct winograd *w, const struct layout *l, const struct task *t,
                             struct operands o)
 {
+    bool begun[(2 * WINOGRAD_PAIRS_MAX + 2) * (2 * WINOGRAD_PAIRS_MAX + 2)] = {false}; /* values */
     for (int point = 0; point < w->points; point++) {
+        const int value = winograd_tap_value(w, t->phase, point);
+        if (value < 0)
+            continue;
         const struct winograd_part sum = winograd_at_point(w, t->part, point);
         const ptrdiff_t first = sum.tile - t->part.tile;
-        multiply(w, l, t, (int)(sum.tile_end - sum.tile),
+        multiply(w, l, t, (int)(sum.tile_end - sum.tile), t->accumulate || begun[value],
                  (struct operands){o.v + point * l->v_point + first * l->v_tile + t->c * B,
                                    o.d + point * l->d_point + t->k * l->d_block + first * B,
-                                   o.s + point * l->s_point, o.ahead});
+                                   o.s + (w->values[t->phase] + value) * l->s_point, o.ahead});
+        begun[value] = true;
     }
 }
 
-/* Taps that meet no pixel at all are zero by definition; the transforms would leave rounding errors. */
+/* Taps that meet no pixel at all are zero by definition; the transforms would leave rounding errors. Number `tap` of an
+ * axis. */
 static bool tap_is_dead(const struct winograd_axis *a, int tap)
 {
     const int first = a->pad - tap > 0 ? a->pad - tap : 0;
-    const int last = a->large - 1 + a->pad - tap < a->small - 1 ? a->large - 1 + a->pad - tap : a->small - 1;
-    return first > last;
+    const int end = a->large.count + a->pad - tap;
+    return first >= (end < a->small.count ? end : a->small.count);
 }
 
 /* What a run works on. */
@@ -146,33 +154,41 @@ struct job {
     float *shared, *thread; /* the scratch */
 };
 
-/* The weights of task t from its sums; threads: how many have sums of their own, l.thread floats apart. */
+/* The weights of task t, the taps of its phase, from their sums; threads: how many have sums of their own, l.thread floats
+ * apart. */
 static void write_weights(const struct job *j, int group, struct task t, int threads, float *s)
 {
     const struct winograd *w = j->w;
     const struct layout *l = &j->l;
+    const struct winograd_axis *h = &w->h[t.phase / w->stride], *v = &w->w[t.phase % w->stride];
     for (int k = t.k; k < t.k_end; k++)
         for (int c = t.c; c < t.c_end; c++) {
             float *sum = s + (k - t.k) * l->s_block + (ptrdiff_t)(c - t.c) * B * B;
-            float *wei = j->wei + (((size_t)group * w->kb + k) * w->cb + c) * TAPS * TAPS * B * B;
             for (int other = 1; other < threads; other++)
-                for (int point = 0; point < w->points; point++)
+                for (int value = w->values[t.phase]; value < w->values[t.phase + 1]; value++)
                     for (int i = 0; i < B * B; i++)
-                        sum[point * l->s_point + i] += sum[other * l->thread + point * l->s_point + i];
+                        sum[value * l->s_point + i] += sum[other * l->thread + value * l->s_point + i];
             phase_mark(PHASE_REDUCE);
-            const struct winograd_window window = {.base = wei,
-                                                   .row = TAPS * B * B,
-                                                   .pixel = B * B,
-                                                   .height = TAPS,
-                                                   .width = TAPS,
-                                                   .stream = w->stream};
-            const struct winograd_values values = {
-                .base = sum, .point = l->s_point, .item = B, .window = B, .items = B};
+            const struct winograd_window window = {
+                .base = j->wei + ((((size_t)group * w->kb + k) * w->cb + c) * TAPS * TAPS +
+                                  (size_t)h->tap * TAPS + v->tap) *
+                                     B * B,
+                .row = w->stride * TAPS * B * B,
+                .pixel = w->stride * B * B,
+                .height = h->taps,
+                .width = v->taps,
+                .stream = w->stream};
+            const struct winograd_values values = {.base = sum + w->values[t.phase] * l->s_point,
+                                                   .point = l->s_point,
+                                                   .row = (v->taps == 1 ? 1 : w->n) * l->s_point,
+                                                   .item = B,
+                                                   .window = B,
+                                                   .items = B};
             w->kernel->gradient(&window, &values);
-            for (int h = 0; h < TAPS; h++)
-                for (int v = 0; v < TAPS; v++)
-                    if (tap_is_dead(&w->h, h) || tap_is_dead(&w->w, v))
-                        memset(wei + (h * TAPS + v) * B * B, 0, B * B * sizeof *wei);
+            for (int y = 0; y < h->taps; y++)
+                for (int x = 0; x < v->taps; x++)
+                    if (tap_is_dead(h, y) || tap_is_dead(v, x))
+                        memset(window.base + y * window.row + x * window.pixel, 0, B * B * sizeof(float));
             phase_mark(PHASE_OUTPUT);
         }
 }
@@ -186,41 +202,48 @@ static void run_own_tiles(const struct job *j, int group)
     const int threads = w->parts < team ? (int)w->parts : team;
     float *own = j->thread + l->thread * self;
     const long first = w->parts * self / threads, end = w->parts * (self + 1) / threads;
+    const long calls = (long)w->points * (w->kb * B / w->gemm->vlen / w->gemm->tall.vectors + 1);
     for (long index = first; self < threads && index < end; index++) {
         const struct winograd_part in = winograd_cut(w, index, w->parts, w->cb);
         const struct winograd_part out = winograd_cut(w, index, w->parts, w->kb);
-        const struct task t = {in, 0, w->cb, 0, w->kb, index > first};
-        winograd_read_large(w, j->src, group, in,
-                            (struct winograd_panel){own + l->v, l->v_point, B, l->v_tile});
-        winograd_read_small(w, j->dst, group, out,
-                            (struct winograd_panel){own + l->d, l->d_point, l->d_block, B});
-        phase_mark(PHASE_INPUT);
         const long next = index + 1 < end ? index + 1 : w->parts;
-        const long calls = (long)w->points * (w->kb * B / w->gemm->vlen / w->gemm->tall.vectors + 1);
-        struct winograd_ahead ahead[] = {winograd_ahead(w, j->src, group, true, next, calls),
-                                         winograd_ahead(w, j->dst, group, false, next, calls)};
-        multiply_points(w, l, &t, (struct operands){own + l->v, own + l->d, own + l->s, ahead});
-        phase_mark(PHASE_MULTIPLY);
+        winograd_read_small(w, 0, j->dst, group, out,
+                            (struct winograd_panel){own + l->d, l->d_point, l->d_block, B});
+        for (int phase = 0; phase < w->phases; phase++) {
+            const bool last = phase == w->phases - 1;
+            winograd_read_large(w, phase, j->src, group, in,
+                                (struct winograd_panel){own + l->v, l->v_point, B, l->v_tile});
+            phase_mark(PHASE_INPUT);
+            struct winograd_ahead ahead[] = {
+                winograd_ahead(w, last ? 0 : phase + 1, j->src, group, true, last ? next : index, calls),
+                winograd_ahead(w, 0, j->dst, group, false, last ? next : w->parts, calls)};
+            const struct task t = {in, phase, 0, w->cb, 0, w->kb, index > first};
+            multiply_points(w, l, &t, (struct operands){own + l->v, own + l->d, own + l->s, ahead});
+            phase_mark(PHASE_MULTIPLY);
+        }
     }
 #pragma omp barrier
     phase_mark(PHASE_MULTIPLY);
 #pragma omp for collapse(2)
     for (int k = 0; k < w->kb; k++)
         for (int c = 0; c < w->cb; c++)
-            write_weights(j, group, (struct task){{0}, c, c + 1, k, k + 1, false}, threads,
-                          j->thread + l->s + k * l->s_block + (ptrdiff_t)c * B * B);
+            for (int phase = 0; phase < w->phases; phase++)
+                write_weights(j, group,
+                              (struct task){.phase = phase, .c = c, .c_end = c + 1, .k = k, .k_end = k + 1},
+                              threads, j->thread + l->s + k * l->s_block + (ptrdiff_t)c * B * B);
 }
 
-/* Values of one tile, in its place in the part. */
-static void read_tile(const struct job *j, int group, struct winograd_part part, long tile)
+/* Values of one tile of a phase, in its place in the part; the small image's are the same for all phases. */
+static void read_tile(const struct job *j, int group, struct winograd_part part, int phase, long tile)
 {
     const struct layout *l = &j->l;
     const ptrdiff_t place = tile - part.tile;
     winograd_read_large(
-        j->w, j->src, group, (struct winograd_part){tile, tile + 1, 0, j->w->cb},
+        j->w, phase, j->src, group, (struct winograd_part){tile, tile + 1, 0, j->w->cb},
         (struct winograd_panel){j->shared + l->v + place * l->v_tile, l->v_point, B, l->v_tile});
-    winograd_read_small(j->w, j->dst, group, (struct winograd_part){tile, tile + 1, 0, j->w->kb},
-                        (struct winograd_panel){j->shared + l->d + place * B, l->d_point, l->d_block, B});
+    if (phase == 0)
+        winograd_read_small(j->w, phase, j->dst, group, (struct winograd_part){tile, tile + 1, 0, j->w->kb},
+                            (struct winograd_panel){j->shared + l->d + place * B, l->d_point, l->d_block, B});
 }
 
 static void run_shared_tiles(const struct job *j, int group)
@@ -229,26 +252,26 @@ static void run_shared_tiles(const struct job *j, int group)
     const struct layout *l = &j->l;
     for (long index = 0; index < w->parts; index++) {
         const struct winograd_part part = winograd_cut(w, index, w->parts, w->cb);
+        for (int phase = 0; phase < w->phases; phase++) {
 #pragma omp for
-        for (long tile = part.tile; tile < part.tile_end; tile++)
-            read_tile(j, group, part, tile);
-        phase_mark(PHASE_INPUT);
+            for (long tile = part.tile; tile < part.tile_end; tile++)
+                read_tile(j, group, part, phase, tile);
+            phase_mark(PHASE_INPUT);
 #pragma omp for collapse(2) schedule(dynamic)
-        for (int k = 0; k < w->kb; k += l->k_step)
-            for (int c = 0; c < w->cb; c += l->c_step) {
-                const struct task t = {part,
-                                       c,
-                                       c + l->c_step < w->cb ? c + l->c_step : w->cb,
-                                       k,
-                                       k + l->k_step < w->kb ? k + l->k_step : w->kb,
-                                       index > 0};
-                float *s = w->parts > 1 ? j->shared + l->s + k * l->s_block + (ptrdiff_t)c * B * B
-                                        : j->thread + l->thread * omp_get_thread_num();
-                multiply_points(w, l, &t, (struct operands){j->shared + l->v, j->shared + l->d, s, NULL});
-                phase_mark(PHASE_MULTIPLY);
-                if (index == w->parts - 1)
-                    write_weights(j, group, t, 1, s);
-            }
+            for (int k = 0; k < w->kb; k += l->k_step)
+                for (int c = 0; c < w->cb; c += l->c_step) {
+                    const struct task t = {part,     phase,
+                                           c,        c + l->c_step < w->cb ? c + l->c_step : w->cb,
+                                           k,        k + l->k_step < w->kb ? k + l->k_step : w->kb,
+                                           index > 0};
+                    float *s = w->parts > 1 ? j->shared + l->s + k * l->s_block + (ptrdiff_t)c * B * B
+                                            : j->thread + l->thread * omp_get_thread_num();
+                    multiply_points(w, l, &t, (struct operands){j->shared + l->v, j->shared + l->d, s, NULL});
+                    phase_mark(PHASE_MULTIPLY);
+                    if (index == w->parts - 1)
+                        write_weights(j, group, t, 1, s);
+                }
+        }
     }
 }
 

@@ -7,8 +7,11 @@
  * some input channels at a time, so that these never leave the caches.
  *
  *     values of the tiles        V  [point][c block][tile][16]
- *     values of the weights      U  [point][k block][c][16]
+ *     values of the weights      U  [value][k block][c][16]
  *     products                   M  [point][k block][tile][16]       own tiles: over V of the point before, which is used up
+ *
+ * Phases of stride 2 take turns: forward their products add up in M, which then has a place of its own; backward each is
+ * written where it belongs. Shared tiles keep the V of all phases that add up.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "phase.h"
@@ -19,7 +22,8 @@
 
 enum {
     B = LAYOUT_BLOCK,
-    TAPS = WINOGRAD_TAPS * WINOGRAD_TAPS,
+    KERNEL = WINOGRAD_TAPS,
+    TAPS = KERNEL * KERNEL,
     CHUNK =
         8, /* channel blocks summed in registers before they are added to M: shorter sums, less rounding */
     V_BYTES = 10 << 20 /* a third of a level 3 cache of 32 MB; at 13 MB nothing was won (Zen 3) */
@@ -31,7 +35,8 @@ struct layout {
     int c_step, k_step; /* channel blocks that U holds */
     ptrdiff_t u_block, u_point, block, v_point, m_point;
     ptrdiff_t shared, thread; /* scratch of the team (U, or V if tiles are shared) and of a thread */
-    ptrdiff_t m;              /* where M begins in that of a thread */
+    ptrdiff_t m, v;           /* where M begins in that of a thread; and V, if tiles are own */
+    ptrdiff_t phase;          /* from the V of a phase to the next one's, if tiles are shared */
 };
 
 static int min(int a, int b)
@@ -55,23 +60,25 @@ static struct layout make_layout(const struct winograd *w, int threads)
     l.block = winograd_stride((ptrdiff_t)w->tile_block * B);
     l.v_point = winograd_stride(l.block * (w->shared || w->cb > w->kb ? w->cb : w->kb));
     l.m_point = w->shared ? winograd_stride(l.block * l.k_step) : l.v_point;
-    l.shared = w->shared ? l.v_point * w->points : l.u_point * w->points * w->groups;
+    l.phase = l.v_point * w->points;
+    l.shared = w->shared ? l.phase * w->summed : l.u_point * w->values[w->phases] * w->groups;
     l.m = w->shared ? l.u_point * w->points : 0;
-    l.thread = l.m + l.m_point * (w->points + !w->shared);
+    l.v = w->summed > 1 ? l.m_point * w->points : l.m_point;
+    l.thread = l.m + l.m_point * w->points + (w->shared ? 0 : l.v);
     return l;
 }
 
-/* Measured (minibatch 8, 2 threads). Zen 3: tiles are better shared at 14x14 and 7x7, and not where a thread has 196 of them,
- * even if the values of 512 x 512 weights come from memory. Zen 4: in between, at 28x28 with 100 tiles a thread, they are
- * better shared by a third if the values of the weights are larger than level 3 caches, and own ones by a tenth at 128 x
- * 128 channels. Own parts fill the level 2 cache, but 24 tiles are needed to hide the stream of weights. */
+/* Which of the values are streamed and which stay: the smaller ones stay. Measured (minibatch 8, 2 threads): on Zen 4 at
+ * 28x28, with 100 tiles a thread, 512 x 512 channels are a third faster with shared tiles, 128 x 128 a tenth with own ones.
+ * With 196 tiles a thread (Zen 3) own ones won even if the values of 512 x 512 weights come from memory. Own parts fill the
+ * level 2 cache, but 24 tiles are needed to hide the stream of weights. */
 void winograd_image_plan(struct conv_plan *plan)
 {
-    enum { FEW_TILES = 96, MANY_TILES = 192, SHARED_PART = 256, PART_MIN = 24, PART_MAX = 48 };
+    enum { MANY_TILES = 192, SHARED_PART = 256, PART_MIN = 24, PART_MAX = 48 };
     struct winograd *w = plan->state;
-    const long weights_bytes = (long)sizeof(float) * w->points * w->cb * w->kb * B * B;
-    const int least = weights_bytes > V_BYTES ? MANY_TILES : FEW_TILES;
-    w->shared = w->tiles < (long)least * plan->threads;
+    const long weight_values = (long)w->values[w->phases] * w->cb * w->kb * B * B;
+    const long tile_values = (long)w->phases * w->points * w->cb * B * w->tiles;
+    w->shared = w->tiles < (long)MANY_TILES * plan->threads && weight_values > tile_values;
     if (w->shared)
         w->parts = (w->tiles + SHARED_PART - 1) / SHARED_PART;
     else {
@@ -87,29 +94,35 @@ void winograd_image_plan(struct conv_plan *plan)
     plan->scratch_bytes = sizeof(float) * (size_t)(l.shared + l.thread * plan->threads);
 }
 
-/* Values of one 16 x 16 block of the weights, of a copy that read it in order: the transform would walk nine streams in
- * memory. Backward, the taps are flipped and the channels exchanged. */
-static void transform_block(const struct winograd *w, const struct layout *l, bool backward, float *block,
-                            float *values)
+/* Values of a phase of one 16 x 16 block of the weights, of a copy that read it in order: the transform would walk its
+ * taps in memory side by side. Backward, the taps are flipped and the channels exchanged. */
+static void transform_block(const struct winograd *w, const struct layout *l, bool backward, int phase,
+                            const float *block, float *values)
 {
-    float taps[TAPS * B * B];
-    for (int tap = 0; backward && tap < TAPS; tap++)
-        w->transpose(block + tap * B * B, taps + (TAPS - 1 - tap) * B * B);
-    if (!backward)
-        memcpy(taps, block, sizeof taps);
-    const struct winograd_window window = {.base = taps,
-                                           .row = WINOGRAD_TAPS * B * B,
-                                           .pixel = B * B,
-                                           .height = WINOGRAD_TAPS,
-                                           .width = WINOGRAD_TAPS};
-    const struct winograd_values to = {
-        .base = values, .point = l->u_point, .item = B, .window = B, .items = B};
-    w->kernel->weights(&window, &to);
+    const struct winograd_axis *h = &w->h[phase / w->stride], *v = &w->w[phase % w->stride];
+    float taps[TAPS * B * B], *to = taps;
+    for (int y = 0; y < h->taps; y++)
+        for (int x = 0; x < v->taps; x++, to += B * B) {
+            const int tap = (h->tap + y * w->stride) * KERNEL + v->tap + x * w->stride;
+            if (backward)
+                w->transpose(block + (TAPS - 1 - tap) * B * B, to);
+            else
+                memcpy(to, block + tap * B * B, B * B * sizeof *to);
+        }
+    const struct winograd_window window = {
+        .base = taps, .row = v->taps * B * B, .pixel = B * B, .height = h->taps, .width = v->taps};
+    const struct winograd_values at = {.base = values,
+                                       .point = l->u_point,
+                                       .row = (v->taps == 1 ? 1 : w->n) * l->u_point,
+                                       .item = B,
+                                       .window = B,
+                                       .items = B};
+    w->kernel->weights(&window, &at);
 }
 
-/* The channel blocks [k, k_end) x [c, c_end) of a group's weights. */
+/* The channel blocks [k, k_end) x [c, c_end) of a group's weights, for a phase. */
 struct weights_part {
-    int group, k, k_end, c, c_end;
+    int group, phase, k, k_end, c, c_end;
 };
 
 static void transform_weights(const struct winograd *w, const struct layout *l, bool backward, float *wei,
@@ -119,7 +132,7 @@ static void transform_weights(const struct winograd *w, const struct layout *l, 
         for (int c = p.c; c < p.c_end; c++) {
             const size_t block = backward ? ((size_t)p.group * w->cb + c) * w->kb + k
                                           : ((size_t)p.group * w->kb + k) * w->cb + c;
-            transform_block(w, l, backward, wei + block * TAPS * B * B,
+            transform_block(w, l, backward, p.phase, wei + block * TAPS * B * B,
                             u + k % l->k_step * l->u_block + (ptrdiff_t)(c % l->c_step) * B * B);
         }
 }
@@ -152,23 +165,31 @@ static void multiply(const struct winograd *w, const struct layout *l, struct br
         }
 }
 
+/* M (+)= V U at all points of a phase; zero where it has none. */
 static void multiply_points(const struct winograd *w, const struct layout *l, struct winograd_part tiles,
-                            struct weights_part weights, struct operands o)
+                            struct weights_part weights, bool accumulate, struct operands o)
 {
+    const int cb = weights.c_end - weights.c, kb = weights.k_end - weights.k;
     struct brgemm_shape shape = {.depth = B,
                                  .a_row = B,
                                  .a_k = 1,
                                  .b_block = l->u_block,
                                  .c_row = B,
                                  .c_block = l->block,
-                                 .accumulate = weights.c > 0};
+                                 .accumulate = accumulate};
     for (int point = 0; point < w->points; point++) {
         const struct winograd_part rows = winograd_at_point(w, tiles, point);
         const ptrdiff_t first = (rows.tile - tiles.tile) * B;
+        const int value = winograd_tap_value(w, weights.phase, point);
+        float *m = o.m + point * l->m_point + first;
         shape.rows = (int)(rows.tile_end - rows.tile);
-        multiply(w, l, shape, weights.c_end - weights.c, weights.k_end - weights.k,
-                 (struct operands){o.v + point * l->v_point + weights.c * l->block + first,
-                                   o.u + point * l->u_point, o.m + point * l->m_point + first, o.ahead});
+        if (value >= 0)
+            multiply(w, l, shape, cb, kb,
+                     (struct operands){o.v + point * l->v_point + weights.c * l->block + first,
+                                       o.u + value * l->u_point, m, o.ahead});
+        else if (!accumulate)
+            for (int k = 0; k < kb; k++)
+                memset(m + k * l->block, 0, (size_t)shape.rows * B * sizeof *m);
     }
 }
 
@@ -186,11 +207,15 @@ static void run_own_tiles(const struct job *j, int group)
 {
     const struct winograd *w = j->w;
     const struct layout *l = &j->l;
-    float *u = j->shared + l->u_point * w->points * group, *m = j->thread + l->thread * omp_get_thread_num();
+    float *u = j->shared + l->u_point * w->values[w->phases] * group;
+    float *m = j->thread + l->thread * omp_get_thread_num(), *v = m + l->v;
 #pragma omp for collapse(2)
     for (int k = 0; k < w->kb; k++)
         for (int c = 0; c < w->cb; c++)
-            transform_weights(w, l, j->backward, j->wei, (struct weights_part){group, k, k + 1, c, c + 1}, u);
+            for (int phase = 0; phase < w->phases; phase++)
+                transform_weights(w, l, j->backward, j->wei,
+                                  (struct weights_part){group, phase, k, k + 1, c, c + 1},
+                                  u + w->values[phase] * l->u_point);
     phase_mark(PHASE_WEIGHTS);
 #pragma omp for schedule(dynamic) nowait
     for (long index = 0; index < w->parts; index++) {
@@ -198,47 +223,69 @@ static void run_own_tiles(const struct job *j, int group)
         const struct winograd_part out = winograd_cut(w, index, w->parts, w->kb);
         const long calls =
             (long)w->points * ((w->cb + CHUNK - 1) / CHUNK) * ((w->kb + l->panel - 1) / l->panel);
-        struct winograd_ahead ahead =
-            winograd_ahead(w, j->large, group, true, index + omp_get_num_threads(), calls);
-        float *v = m + l->m_point;
-        winograd_read_large(w, j->large, group, in, (struct winograd_panel){v, l->v_point, l->block, B});
-        phase_mark(PHASE_INPUT);
-        multiply_points(w, l, in, (struct weights_part){group, 0, w->kb, 0, w->cb},
-                        (struct operands){v, u, m, &ahead});
-        phase_mark(PHASE_MULTIPLY);
-        winograd_write_small(w, j->small, group, out, (struct winograd_panel){m, l->m_point, l->block, B});
-        phase_mark(PHASE_OUTPUT);
+        for (int phase = 0; phase < w->phases; phase++) {
+            const bool last = phase == w->phases - 1;
+            struct winograd_ahead ahead = winograd_ahead(w, last ? 0 : phase + 1, j->large, group, true,
+                                                         last ? index + omp_get_num_threads() : index, calls);
+            winograd_read_large(w, phase, j->large, group, in,
+                                (struct winograd_panel){v, l->v_point, l->block, B});
+            phase_mark(PHASE_INPUT);
+            multiply_points(w, l, in, (struct weights_part){group, phase, 0, w->kb, 0, w->cb},
+                            phase % w->summed > 0,
+                            (struct operands){v, u + w->values[phase] * l->u_point, m, &ahead});
+            phase_mark(PHASE_MULTIPLY);
+            if ((phase + 1) % w->summed == 0)
+                winograd_write_small(w, phase, j->small, group, out,
+                                     (struct winograd_panel){m, l->m_point, l->block, B});
+            phase_mark(PHASE_OUTPUT);
+        }
     }
+}
+
+/* The products of some output channels of a part for phases [first, first + w->summed), and what they become. */
+static void multiply_shared(const struct job *j, int group, struct winograd_part part, int first, int k)
+{
+    const struct winograd *w = j->w;
+    const struct layout *l = &j->l;
+    float *u = j->thread + l->thread * omp_get_thread_num(), *m = u + l->m;
+    const int k_end = min(k + l->k_step, w->kb);
+    for (int phase = first; phase < first + w->summed; phase++) {
+        const float *v = j->shared + (phase - first) * l->phase;
+        for (int c = 0, end; c < w->cb; c = end) {
+            end = min(c + l->c_step, w->cb);
+            const struct weights_part weights = {group, phase, k, k_end, c, end};
+            transform_weights(w, l, j->backward, j->wei, weights, u);
+            phase_mark(PHASE_WEIGHTS);
+            multiply_points(w, l, part, weights, c > 0 || phase > first, (struct operands){v, u, m, NULL});
+            phase_mark(PHASE_MULTIPLY);
+        }
+    }
+    winograd_write_small(w, first, j->small, group,
+                         (struct winograd_part){part.tile, part.tile_end, k, k_end},
+                         (struct winograd_panel){m, l->m_point, l->block, B});
+    phase_mark(PHASE_OUTPUT);
 }
 
 static void run_shared_tiles(const struct job *j, int group)
 {
     const struct winograd *w = j->w;
     const struct layout *l = &j->l;
-    float *v = j->shared, *u = j->thread + l->thread * omp_get_thread_num(), *m = u + l->m;
     for (long index = 0; index < w->parts; index++) {
         const struct winograd_part part = winograd_cut(w, index, w->parts, w->cb);
-#pragma omp for collapse(2)
-        for (long tile = part.tile; tile < part.tile_end; tile++)
-            for (int c = 0; c < w->cb; c++)
-                winograd_read_large(w, j->large, group, (struct winograd_part){tile, tile + 1, c, c + 1},
-                                    (struct winograd_panel){v + c * l->block + (tile - part.tile) * B,
-                                                            l->v_point, l->block, B});
-        phase_mark(PHASE_INPUT);
+        for (int first = 0; first < w->phases; first += w->summed) {
+#pragma omp for collapse(3)
+            for (int phase = first; phase < first + w->summed; phase++)
+                for (long tile = part.tile; tile < part.tile_end; tile++)
+                    for (int c = 0; c < w->cb; c++)
+                        winograd_read_large(w, phase, j->large, group,
+                                            (struct winograd_part){tile, tile + 1, c, c + 1},
+                                            (struct winograd_panel){j->shared + (phase - first) * l->phase +
+                                                                        c * l->block + (tile - part.tile) * B,
+                                                                    l->v_point, l->block, B});
+            phase_mark(PHASE_INPUT);
 #pragma omp for schedule(dynamic)
-        for (int k = 0; k < w->kb; k += l->k_step) {
-            struct weights_part weights = {group, k, min(k + l->k_step, w->kb), 0, 0};
-            for (; weights.c < w->cb; weights.c = weights.c_end) {
-                weights.c_end = min(weights.c + l->c_step, w->cb);
-                transform_weights(w, l, j->backward, j->wei, weights, u);
-                phase_mark(PHASE_WEIGHTS);
-                multiply_points(w, l, part, weights, (struct operands){v, u, m, NULL});
-                phase_mark(PHASE_MULTIPLY);
-            }
-            winograd_write_small(w, j->small, group,
-                                 (struct winograd_part){part.tile, part.tile_end, k, weights.k_end},
-                                 (struct winograd_panel){m, l->m_point, l->block, B});
-            phase_mark(PHASE_OUTPUT);
+            for (int k = 0; k < w->kb; k += l->k_step)
+                multiply_shared(j, group, part, first, k);
         }
     }
 }
@@ -246,7 +293,8 @@ static void run_shared_tiles(const struct job *j, int group)
 /* Pixels that meet no tap are in no tile. */
 static void zero_share(const struct winograd *w, char *image, size_t bytes)
 {
-    if (w->h.lo == 0 && w->w.lo == 0 && w->h.hi == w->h.small && w->w.hi == w->w.small)
+    const struct winograd_axis *h = w->h, *v = w->w;
+    if (h->lo == 0 && v->lo == 0 && h->hi == h->small.count && v->hi == v->small.count)
         return;
     const size_t block = 64;
 #pragma omp for

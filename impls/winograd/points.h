@@ -10,6 +10,13 @@
  * and the gradient  dg_k = sum_i d_(i+k) y_i  is the same with A and G exchanged:  dg = G^T [ (A y) * (B^T d) ].
  * In two dimensions every matrix is applied to columns and to rows.
  *
+ * Stride 2. Pixels with even and with odd coordinates are two images, and taps 0 and 2 meet one of them, tap 1 the other:
+ * two correlations of stride 1 that are added, with 2 taps and with one (a stride-2 convolution in phases). m = n - 1
+ * outputs of 2 taps take all n points; those of one tap are determined by the n - 1 finite ones, where both have the same
+ * A and N_j, so that their products may be added. D divides the data instead of the taps: then a lone tap has the same
+ * value, itself, at every point. In two dimensions n^2 + 2 n (n - 1) + (n - 1)^2 = (2 n - 1)^2 products give (n - 1)^2
+ * outputs, 225 instead of 441 at n = 8.
+ *
  * What the symmetric points save: N_0 = Q(x^2) and N = x Q(x^2) share coefficients, and so do
  * N_(+-a) = (x^2 +- a x) Q_a(x^2), with Q_a = Q without its factor a.
  *
@@ -19,7 +26,8 @@
  *
  * All points are dyadic, and so few that all of these are exact in float.
  *
- * S. Winograd, Arithmetic Complexity of Computations, SIAM 1980; Lavin and Gray, CVPR 2016 (arXiv 1509.09308).
+ * S. Winograd, Arithmetic Complexity of Computations, SIAM 1980; Lavin and Gray, CVPR 2016 (arXiv 1509.09308); for strides
+ * Huang et al., DWM: A Decomposable Winograd Method for Convolution Acceleration, AAAI 2020 (arXiv 2002.00552).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_POINTS_H
@@ -89,12 +97,14 @@ WINOGRAD_CONSTANT float winograd_d(const struct winograd_points *f, int j)
 }
 
 /* The matrices themselves, of tiles of the first `pairs` pairs, in double: rows are points, columns are coefficients. For
- * the error bound and for tests. */
+ * the error bound and for tests. taps: 3; or the 2 or the lone one of a phase of stride 2, which has no value at infinity:
+ * its rows of A and G there are zero. */
 struct winograd_matrices {
-    double bt[2 * WINOGRAD_PAIRS_MAX + 2][2 * WINOGRAD_PAIRS_MAX + 2]; /* n x n */
-    double a[2 * WINOGRAD_PAIRS_MAX + 2][2 * WINOGRAD_PAIRS_MAX];      /* n x m */
-    double g[2 * WINOGRAD_PAIRS_MAX + 2][WINOGRAD_TAPS];               /* n x 3 */
+    double bt[2 * WINOGRAD_PAIRS_MAX + 2]
+             [2 * WINOGRAD_PAIRS_MAX + 2]; /* n x n; divided by D unless taps is 3 */
+    double a[2 * WINOGRAD_PAIRS_MAX + 2][2 * WINOGRAD_PAIRS_MAX + 1]; /* n x m */
+    double g[2 * WINOGRAD_PAIRS_MAX + 2][WINOGRAD_TAPS]; /* n x taps; divided by D if taps is 3 */
 };
-struct winograd_matrices winograd_matrices(const struct winograd_points *points, int pairs);
+struct winograd_matrices winograd_matrices(const struct winograd_points *points, int pairs, int taps);
 
 #endif

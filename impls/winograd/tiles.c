@@ -20,8 +20,8 @@ static int kind_tiles(const struct winograd_axis *a, bool small)
 void winograd_number(struct winograd *w, int images)
 {
     for (int kind = 0; kind < WINOGRAD_KINDS; kind++)
-        w->kinds[kind + 1] = w->kinds[kind] + (long)images * kind_tiles(&w->h, small_height[kind]) *
-                                                  kind_tiles(&w->w, small_width[kind]);
+        w->kinds[kind + 1] = w->kinds[kind] + (long)images * kind_tiles(&w->h[0], small_height[kind]) *
+                                                  kind_tiles(&w->w[0], small_width[kind]);
     w->tiles = w->kinds[WINOGRAD_KINDS];
 }
 
@@ -32,20 +32,29 @@ static long clamp(long x, long least, long most)
 
 struct winograd_part winograd_at_point(const struct winograd *w, struct winograd_part part, int point)
 {
-    const int last = 2 * w->h.pairs + 1, row = point / (last + 1), column = point % (last + 1);
-    const bool every_height = row == last || row <= 2 * w->h.last_pairs;
-    const bool every_width = column == last || column <= 2 * w->w.last_pairs;
+    const int last = w->n - 1, row = point / w->n, column = point % w->n;
+    const bool every_height = row == last || row <= 2 * w->h[0].last_pairs;
+    const bool every_width = column == last || column <= 2 * w->w[0].last_pairs;
     const long first = w->kinds[every_width ? 0 : 1];
     const long end = w->kinds[!every_height ? 2 : every_width ? 4 : 3];
     return (struct winograd_part){clamp(first, part.tile, part.tile_end),
                                   clamp(end, part.tile, part.tile_end), part.block, part.block_end};
 }
 
-/* The window of a tile in the first channel block. */
-static struct winograd_window tile_window(const struct winograd *w, float *image, int group, long tile,
-                                          bool large)
+int winograd_tap_value(const struct winograd *w, int phase, int point)
 {
-    const struct winograd_axis *h = &w->h, *v = &w->w;
+    const bool lone_h = w->h[phase / w->stride].taps == 1, lone_w = w->w[phase % w->stride].taps == 1;
+    const int row = point / w->n, column = point % w->n, infinity = w->n - 1;
+    if ((lone_h && row == infinity) || (lone_w && column == infinity))
+        return -1;
+    return (lone_h ? 0 : row) * (lone_w ? 1 : w->n) + (lone_w ? 0 : column);
+}
+
+/* The window of a tile in the first channel block. */
+static struct winograd_window tile_window(const struct winograd *w, int phase, float *image, int group,
+                                          long tile, bool large)
+{
+    const struct winograd_axis *h = &w->h[phase / w->stride], *v = &w->w[phase % w->stride];
     int kind = 0;
     while (tile >= w->kinds[kind + 1])
         kind++;
@@ -54,13 +63,15 @@ static struct winograd_window tile_window(const struct winograd *w, float *image
     const long number = tile - w->kinds[kind], picture = number / columns / rows * w->groups + group;
     const int row = (int)(number / columns % rows) + (low ? h->whole : 0);
     const int column = (int)(number % columns) + (narrow ? v->whole : 0);
-    const int height = large ? h->large : h->small, width = large ? v->large : v->small;
+    const struct winograd_lattice down = large ? h->large : h->small, across = large ? v->large : v->small;
+    const ptrdiff_t line = (ptrdiff_t)across.size * LAYOUT_BLOCK;
     return (struct winograd_window){
-        .base = image + (size_t)picture * (large ? w->cb : w->kb) * height * width * LAYOUT_BLOCK,
-        .row = (ptrdiff_t)width * LAYOUT_BLOCK,
-        .pixel = LAYOUT_BLOCK,
-        .height = large ? height : h->hi,
-        .width = large ? width : v->hi,
+        .base = image + picture * (large ? w->cb : w->kb) * down.size * line + down.first * line +
+                across.first * LAYOUT_BLOCK,
+        .row = down.step * line,
+        .pixel = across.step * LAYOUT_BLOCK,
+        .height = large ? down.count : h->hi,
+        .width = large ? across.count : v->hi,
         .h = h->lo + row * w->m - (large ? h->pad : 0),
         .w = v->lo + column * w->m - (large ? v->pad : 0),
         .h_pairs = low ? h->last_pairs : h->pairs,
@@ -69,43 +80,54 @@ static struct winograd_window tile_window(const struct winograd *w, float *image
     };
 }
 
-static void transform_tiles(const struct winograd *w, float *image, int group, struct winograd_part part,
-                            struct winograd_panel panel, winograd_transform_fn *transform)
+/* Floats of a channel block of an image. */
+static ptrdiff_t plane_floats(const struct winograd *w, bool large)
+{
+    return LAYOUT_BLOCK * (ptrdiff_t)(large ? w->h[0].large : w->h[0].small).size *
+           (large ? w->w[0].large : w->w[0].small).size;
+}
+
+static void transform_tiles(const struct winograd *w, int phase, float *image, int group,
+                            struct winograd_part part, struct winograd_panel panel,
+                            winograd_transform_fn *transform)
 {
     const bool large = transform == w->kernel->data;
-    const ptrdiff_t plane =
-        LAYOUT_BLOCK * (ptrdiff_t)(large ? w->h.large : w->h.small) * (large ? w->w.large : w->w.small);
+    const ptrdiff_t plane = plane_floats(w, large);
     for (long tile = part.tile; tile < part.tile_end; tile++) {
-        struct winograd_window window = tile_window(w, image + part.block * plane, group, tile, large);
-        struct winograd_values values = {panel.base + (tile - part.tile) * panel.tile, panel.point,
-                                         panel.block, plane, part.block_end - part.block};
+        struct winograd_window window = tile_window(w, phase, image + part.block * plane, group, tile, large);
+        struct winograd_values values = {.base = panel.base + (tile - part.tile) * panel.tile,
+                                         .point = panel.point,
+                                         .row = w->n * panel.point,
+                                         .item = panel.block,
+                                         .window = plane,
+                                         .items = part.block_end - part.block};
         transform(&window, &values);
     }
 }
 
-void winograd_read_large(const struct winograd *w, float *image, int group, struct winograd_part part,
-                         struct winograd_panel panel)
+void winograd_read_large(const struct winograd *w, int phase, float *image, int group,
+                         struct winograd_part part, struct winograd_panel panel)
 {
-    transform_tiles(w, image, group, part, panel, w->kernel->data);
+    transform_tiles(w, phase, image, group, part, panel, w->kernel->data);
 }
 
-void winograd_read_small(const struct winograd *w, float *image, int group, struct winograd_part part,
-                         struct winograd_panel panel)
+void winograd_read_small(const struct winograd *w, int phase, float *image, int group,
+                         struct winograd_part part, struct winograd_panel panel)
 {
-    transform_tiles(w, image, group, part, panel, w->kernel->spread);
+    transform_tiles(w, phase, image, group, part, panel, w->kernel->spread);
 }
 
-void winograd_write_small(const struct winograd *w, float *image, int group, struct winograd_part part,
-                          struct winograd_panel panel)
+void winograd_write_small(const struct winograd *w, int phase, float *image, int group,
+                          struct winograd_part part, struct winograd_panel panel)
 {
-    transform_tiles(w, image, group, part, panel, w->kernel->output);
+    transform_tiles(w, phase, image, group, part, panel, w->kernel->output);
 }
 
-struct winograd_ahead winograd_ahead(const struct winograd *w, float *image, int group, bool large,
+struct winograd_ahead winograd_ahead(const struct winograd *w, int phase, float *image, int group, bool large,
                                      long index, long steps)
 {
     const int blocks = large ? w->cb : w->kb;
-    struct winograd_ahead ahead = {.w = w, .image = image, .group = group, .large = large};
+    struct winograd_ahead ahead = {.w = w, .image = image, .group = group, .phase = phase, .large = large};
     if (index < w->parts)
         ahead.part = winograd_cut(w, index, w->parts, blocks);
     ahead.rows = (ahead.part.tile_end - ahead.part.tile) * blocks * w->m / steps + 1;
@@ -118,15 +140,17 @@ void winograd_ahead_step(struct winograd_ahead *ahead)
     struct winograd_part *left = &ahead->part;
     const struct winograd_window *x = &ahead->window;
     const int border = ahead->large; /* of the overlap of windows: neighbors bring the rest */
+    const int more = w->stride - 1;  /* pixels of a tile beyond two a pair */
+    const ptrdiff_t plane = plane_floats(w, ahead->large);
     for (long rows = ahead->rows; rows > 0 && left->tile < left->tile_end; rows--) {
         if (left->block == 0 && ahead->row == 0)
-            ahead->window = tile_window(w, ahead->image, ahead->group, left->tile, ahead->large);
-        const ptrdiff_t plane = x->row * (ahead->large ? w->h.large : w->h.small);
+            ahead->window =
+                tile_window(w, ahead->phase, ahead->image, ahead->group, left->tile, ahead->large);
         const float *pixel = x->base + left->block * plane + (x->h + border + ahead->row) * x->row +
                              (x->w + border) * x->pixel;
-        for (int i = 0; i < 2 * x->w_pairs; i++)
+        for (int i = 0; i < 2 * x->w_pairs + more; i++)
             __builtin_prefetch(pixel + i * x->pixel, 0, 2); /* 2: into level 2 */
-        ahead->row = (ahead->row + 1) % (2 * x->h_pairs);
+        ahead->row = (ahead->row + 1) % (2 * x->h_pairs + more);
         if (ahead->row == 0 && ++left->block == left->block_end) {
             left->block = 0;
             left->tile++;

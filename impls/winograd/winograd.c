@@ -1,5 +1,5 @@
 /* Winograd's minimal filtering for 3 x 3 kernels: F(2x2, 3x3), F(4x4, 3x3) and F(6x6, 3x3), and for the gradient
- * F(3x3, 2x2), F(3x3, 4x4) and F(3x3, 6x6) on the same points. SPDX-License-Identifier: Apache-2.0 */
+ * F(3x3, 2x2), F(3x3, 4x4) and F(3x3, 6x6) on the same points. Stride 2 in phases, on the same points as well. SPDX-License-Identifier: Apache-2.0 */
 #include "winograd/winograd.h"
 
 #include <stdio.h>
@@ -10,19 +10,34 @@ static const char *refuse(const struct conv_problem *p, enum conv_tensor output)
     (void)output;
     if (p->kh != WINOGRAD_TAPS || p->kw != WINOGRAD_TAPS)
         return "3x3 kernels only";
-    if (p->sh != 1 || p->sw != 1)
-        return "stride 1 only";
+    if (p->sh != p->sw || p->sh > 2)
+        return "stride 1 or 2, the same in height and width";
     if (p->dh != 0 || p->dw != 0)
         return "no dilation";
     return NULL;
 }
 
-static struct winograd_axis make_axis(int large, int small, int pad, int pairs)
+/* src and dst in one direction, and the padding before src. */
+struct extent {
+    int in, out, pad;
+};
+
+static struct winograd_lattice make_lattice(int size, int first, int step)
 {
-    struct winograd_axis a = {.large = large, .small = small, .pad = pad, .pairs = pairs};
-    const int m = 2 * pairs;
-    a.lo = pad > WINOGRAD_TAPS - 1 ? pad - (WINOGRAD_TAPS - 1) : 0;
-    a.hi = large + pad < small ? large + pad : small;
+    return (struct winograd_lattice){size, first, step, size > first ? (size - first + step - 1) / step : 0};
+}
+
+/* Backward slides over dst with the padding that turns its reads around. */
+static struct winograd_axis make_axis(struct extent e, bool backward, int pairs)
+{
+    const int turn = WINOGRAD_TAPS - 1, m = 2 * pairs;
+    struct winograd_axis a = {.large = make_lattice(backward ? e.out : e.in, 0, 1),
+                              .small = make_lattice(backward ? e.in : e.out, 0, 1),
+                              .pad = backward ? turn - e.pad : e.pad,
+                              .taps = WINOGRAD_TAPS,
+                              .pairs = pairs};
+    a.lo = a.pad > turn ? a.pad - turn : 0;
+    a.hi = a.large.count + a.pad < a.small.count ? a.large.count + a.pad : a.small.count;
     if (a.hi < a.lo)
         a.lo = a.hi = 0;
     a.tiles = (a.hi - a.lo + m - 1) / m;
@@ -31,25 +46,55 @@ static struct winograd_axis make_axis(int large, int small, int pad, int pairs)
     return a;
 }
 
-/* Everything about a plan but its blocking. Backward slides over dst with the padding that turns its reads around. */
+/* Stride 2: pixel x of src meets pixel i of dst by tap k = x + pad - 2 i. Of tap and tap + 2, or tap alone, x is on the
+ * lattice of the remainder r of tap - pad by 2; with x = 2 t + r and shift = (pad - tap + r) / 2 that is
+ * t = i - shift by the first tap, t + 1 by the other one. */
+static struct winograd_axis make_strided_axis(struct extent e, bool backward, int pairs, int tap)
+{
+    const int r = (e.pad - tap) & 1, shift = (e.pad - tap + r) / 2, taps = tap == 0 ? 2 : 1,
+              m = 2 * pairs + 1;
+    const struct winograd_lattice src = make_lattice(e.in, r, 2), dst = make_lattice(e.out, 0, 1);
+    const int most = backward ? (e.in + 1) / 2 : e.out, tiles = (most + m - 1) / m;
+    return (struct winograd_axis){.large = backward ? dst : src,
+                                  .small = backward ? src : dst,
+                                  .pad = backward ? taps - 1 - shift : shift,
+                                  .tap = tap,
+                                  .taps = taps,
+                                  .hi = backward ? src.count : dst.count,
+                                  .whole = tiles,
+                                  .tiles = tiles,
+                                  .pairs = pairs,
+                                  .last_pairs = pairs};
+}
+
+/* Everything about a plan but its blocking. */
 static struct winograd make_geometry(const struct conv_problem *p, enum conv_tensor output, enum isa isa,
                                      int pairs)
 {
     const bool backward = output == CONV_SRC;
-    const int turn = WINOGRAD_TAPS - 1, m = 2 * pairs;
     const int icb = layout_blocks(p->ic / p->g), ocb = layout_blocks(p->oc / p->g);
+    const struct extent h = {p->ih, p->oh, p->ph}, v = {p->iw, p->ow, p->pw};
     struct winograd w = {
-        .kernel = winograd_kernel(isa, pairs),
+        .kernel = winograd_kernel(isa, p->sh, pairs),
         .gemm = brgemm_kernel(isa),
         .transpose = transpose_kernel(isa),
-        .m = m,
-        .points = (m + 2) * (m + 2),
-        .h = backward ? make_axis(p->oh, p->ih, turn - p->ph, pairs) : make_axis(p->ih, p->oh, p->ph, pairs),
-        .w = backward ? make_axis(p->ow, p->iw, turn - p->pw, pairs) : make_axis(p->iw, p->ow, p->pw, pairs),
+        .stride = p->sh,
+        .m = 2 * pairs + p->sh - 1,
+        .n = 2 * pairs + 2,
+        .points = (2 * pairs + 2) * (2 * pairs + 2),
+        .phases = p->sh * p->sh,
+        .summed = output == CONV_DST ? p->sh * p->sh : 1,
         .groups = p->g,
         .cb = backward ? ocb : icb,
         .kb = backward ? icb : ocb,
     };
+    for (int tap = 0; tap < p->sh; tap++) {
+        w.h[tap] = p->sh == 1 ? make_axis(h, backward, pairs) : make_strided_axis(h, backward, pairs, tap);
+        w.w[tap] = p->sh == 1 ? make_axis(v, backward, pairs) : make_strided_axis(v, backward, pairs, tap);
+    }
+    for (int f = 0; f < w.phases; f++)
+        w.values[f + 1] =
+            w.values[f] + (w.h[f / p->sh].taps == 1 ? 1 : w.n) * (w.w[f % p->sh].taps == 1 ? 1 : w.n);
     winograd_number(&w, p->mb);
     return w;
 }
