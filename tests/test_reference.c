@@ -32,10 +32,13 @@ static void make_answers(void)
     }
 }
 
-/* A test on outputs that are mostly zeros proves little: most outputs of the random problems are not. */
+/* A test on outputs that are mostly zeros proves little: most outputs of the random problems are not. The zeros of a
+ * backward pass with a large stride are many, so a handful of problems (valgrind) says nothing about the others. */
 static void test_examples_are_telling(void **state)
 {
     (void)state;
+    if (count < 30)
+        skip();
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
         double nonzero = 0, all = 0;
         for (int i = 0; i < count; i++) {
