@@ -53,8 +53,8 @@ def of_ours_only(summary, globs):
 
 
 def with_steps(compared):
-    """Below the passes of each layer of a network its training step: forward + backward + weight update with its
-    SGD step, but no backward of the first layer, whose input needs no gradient."""
+    """compared, of one table, and below the passes of each layer of a network its training step: forward + backward +
+    weight update with its SGD step, but no backward of the first layer, whose input needs no gradient."""
     steps = []
     for _, rows in compared[compared["named"]].groupby(data.SETTING + ["problem"], sort=False):
         needed = rows[(rows["pass"] != "bwd") | ~rows["first"]]
@@ -124,7 +124,7 @@ def main():
     points = data.read_points(options.directory)
     summary, controls = of_ours_only(data.summarize(points), options.impl.split(",")), data.controls(points)
     tables, floors = data.replicates(summary), data.noise_floor(controls)
-    compared = with_steps(pd.concat([compare(summary, tables, against) for against in TABLES], ignore_index=True))
+    compared = pd.concat([with_steps(compare(summary, tables, against)) for against in TABLES], ignore_index=True)
     if compared["ratio"].isna().all():
         raise data.DataError("nothing to compare: no layer has both an implementation of ours and one of oneDNN")
     everything = []

@@ -407,6 +407,13 @@ class Steps(Case):
                          {"fwd": [3], "bwd": [30], "upd": [300], "step": [101.5 + 2 * 111.5]})
         self.assertRegex(self.command("versus.py", self.study).stdout, r"layer +fwd +bwd +upd +step\n")
 
+    def test_each_table_has_steps_of_its_own(self):
+        self.write([point(impl, seconds, output=output, name="a", ic=ic) for output in data.PASSES for ic in (8, 16)
+                    for impl, seconds in (("direct", 1), ("onednn", 6), ("onednn-winograd", 2))])
+        rows = csv.DictReader(io.StringIO(self.command("versus.py", self.study, "--format=csv").stdout))
+        self.assertEqual({(row["against"], float(row["ratio"])) for row in rows if row["pass"] == "step"},
+                         {("oneDNN", 6), ("oneDNN with Winograd", 2)})
+
     def test_a_layer_without_all_its_passes_has_no_step(self):
         self.write([point(impl, 1, output=output, name="a") for output in ("fwd", "upd") for impl in ("direct", "onednn")]
                    + [point(impl, 1, name="b", ic=8) for impl in ("direct", "onednn")])
