@@ -71,6 +71,34 @@ static void panel_prefetch(const struct gather *g, struct panel *p)
     }
 }
 
+/* Output blocks of a panel. */
+static int panel_width(const struct gather *g, int panel)
+{
+    const int left = g->out.blocks - panel * g->width;
+    return left < g->width ? left : g->width;
+}
+
+/* Where the strip of a turn ends. */
+static int turn_end(const struct gather *g, const struct turn *turn)
+{
+    const struct gather_phase *f = &g->phase[turn->item->phase];
+    const int y0 = turn->item->y0;
+    return y0 + f->strip.rows < f->y->n ? y0 + f->strip.rows : f->y->n;
+}
+
+static struct brgemm_shape make_shape(const struct gather *g, const struct turn *turn, int panel)
+{
+    const struct gather_phase *f = &g->phase[turn->item->phase];
+    return (struct brgemm_shape){.vectors = panel_width(g, panel) * B / g->kernel->vlen,
+                                 .depth = f->depth,
+                                 .a_row = f->strip.pixel,
+                                 .a_k = 1,
+                                 .b_block = g->transpose ? turn->blocks * f->block : f->panel,
+                                 .c_row = (ptrdiff_t)f->x->out_step * g->out.block,
+                                 .c_block = (ptrdiff_t)g->out.h * g->out.w * g->out.block,
+                                 .accumulate = turn->block > 0};
+}
+
 /* One panel, one image: the input chunk at a, the weights at b, the output image at c; ahead: what to prefetch meanwhile,
  * or NULL. */
 static void compute(const struct gather *g, const struct turn *turn, int panel, const float *a,
@@ -78,24 +106,14 @@ static void compute(const struct gather *g, const struct turn *turn, int panel, 
 {
     const struct gather_phase *f = &g->phase[turn->item->phase];
     const struct activation *out = &g->out;
-    const int y0 = turn->item->y0;
-    const int blocks = out->blocks - panel * g->width < g->width ? out->blocks - panel * g->width : g->width;
-    const int last = y0 + f->strip.rows < f->y->n ? y0 + f->strip.rows : f->y->n;
-    const ptrdiff_t plane = (ptrdiff_t)out->h * out->w * out->block;
-    struct brgemm_shape s = {.vectors = blocks * B / g->kernel->vlen,
-                             .depth = f->depth,
-                             .a_row = f->strip.pixel,
-                             .a_k = 1,
-                             .b_block = g->transpose ? turn->blocks * f->block : f->panel,
-                             .c_row = (ptrdiff_t)f->x->out_step * out->block,
-                             .c_block = plane,
-                             .accumulate = turn->block > 0,
-                             .stream = f->stream};
+    const int y0 = turn->item->y0, last = turn_end(g, turn);
+    struct brgemm_shape s = make_shape(g, turn, panel);
     for (int y = y0, next; y < last; y = next) {
         const struct gather_list *list = &f->list[f->list_of_row[y]];
         for (next = y + 1; f->strip.merged && next < last && f->list_of_row[next] == f->list_of_row[y];)
             next++;
         s.rows = (next - y) * f->x->n;
+        s.a_next = (next < last ? next - y : y0 - y) * f->strip.row;
         const float *from = a + (y - y0) * f->strip.row;
         float *to = c + ((ptrdiff_t)(f->y->out + y * f->y->out_step) * out->w + f->x->out) * out->block;
         const int segments = turn->blocks * list->of_block;
@@ -104,6 +122,47 @@ static void compute(const struct gather *g, const struct turn *turn, int panel, 
                    b, to);
         else
             g->kernel->run(&s, segments, list->segment, from, b, to);
+        if (ahead)
+            panel_prefetch(g, ahead);
+    }
+}
+
+/* Pixels [first, end) of the strip from their products to where they belong in the output image at c, with the zeros
+ * right of and below each. */
+static void spread_pixels(const struct gather *g, const struct turn *turn, int panel, int first, int end,
+                          const float *products, float *c)
+{
+    const struct axis *y = g->phase[turn->item->phase].y, *x = g->phase[turn->item->phase].x;
+    for (int block = 0; block < panel_width(g, panel); block++)
+        for (int p = first, next; p < end; p = next) {
+            const int row = (turn->item->y0 + p / x->n) * y->out_step, column = p % x->n * x->out_step;
+            next = p + x->n - p % x->n < end ? p + x->n - p % x->n : end;
+            const int right = column + (next - p) * x->out_step, below = row + y->out_step;
+            for (int i = row; i < below && i < g->out.h; i++)
+                g->spread->row(i == row ? products + block * g->spread_block + (p - first) * B : NULL,
+                               x->out_step, c + (((ptrdiff_t)block * g->out.h + i) * g->out.w + column) * B,
+                               (right < g->out.w ? right : g->out.w) - column, g->stream);
+        }
+}
+
+/* As compute, but products: the place of those of all pixels; if one chunk is all, that of GATHER_PIECE. */
+static void compute_and_spread(const struct gather *g, const struct turn *turn, int panel, const float *a,
+                               const float *b, float *c, float *products, struct panel *ahead)
+{
+    const struct gather_phase *f = &g->phase[turn->item->phase];
+    const struct gather_list *list = &f->list[0];
+    const bool last = turn->block + turn->blocks == g->in.blocks;
+    const int pixels = (turn_end(g, turn) - turn->item->y0) * f->x->n;
+    struct brgemm_shape s = make_shape(g, turn, panel);
+    s.c_row = B;
+    s.c_block = g->spread_block;
+    for (int p = 0; p < pixels; p += s.rows) {
+        float *to = f->chunk < g->in.blocks ? products + (ptrdiff_t)p * B : products;
+        s.rows = pixels - p < GATHER_PIECE ? pixels - p : GATHER_PIECE;
+        s.a_next = (p + s.rows < pixels ? s.rows : -p) * f->strip.pixel;
+        g->kernel->run(&s, turn->blocks * list->of_block, list->segment, a + p * f->strip.pixel, b, to);
+        if (last)
+            spread_pixels(g, turn, panel, p, p + s.rows, to, c);
         if (ahead)
             panel_prefetch(g, ahead);
     }
@@ -123,6 +182,7 @@ static void take_turn(const struct gather *g, const struct turn *turn, const flo
     part.blocks = turn->blocks;
     const int groups = g->native.problem.g;
     float *transposed = scratch, *copies = scratch + g->weight_floats;
+    float *products = copies + g->together * g->copy_floats;
     const float *first = in + ((ptrdiff_t)turn->image * groups + turn->group) * floats(&g->in) +
                          (ptrdiff_t)turn->block * part.h * part.w * part.block;
     const float *a = first;
@@ -148,11 +208,15 @@ static void take_turn(const struct gather *g, const struct turn *turn, const flo
             phase_mark(PHASE_WEIGHTS);
             b = transposed;
         }
-        for (int i = 0; i < turn->images; i++)
-            compute(g, turn, panel, a + i * a_image, b,
-                    out + ((ptrdiff_t)(turn->image + i) * groups + turn->group) * floats(&g->out) +
-                        (ptrdiff_t)panel * g->width * g->out.h * g->out.w * g->out.block,
-                    g->transpose ? &ahead : NULL);
+        for (int i = 0; i < turn->images; i++) {
+            float *c = out + ((ptrdiff_t)(turn->image + i) * groups + turn->group) * floats(&g->out) +
+                       (ptrdiff_t)panel * g->width * g->out.h * g->out.w * g->out.block;
+            if (g->spread)
+                compute_and_spread(g, turn, panel, a + i * a_image, b, c,
+                                   products + ((ptrdiff_t)i * g->panels + panel) * g->spread_panel, &ahead);
+            else
+                compute(g, turn, panel, a + i * a_image, b, c, g->transpose ? &ahead : NULL);
+        }
         phase_mark(PHASE_MULTIPLY);
     }
 }
@@ -202,6 +266,7 @@ void gather_run(const void *state, float *const tensor[CONV_TENSORS], float *scr
                           scratch + t * g->scratch_floats);
             }
         }
-        g->kernel->fence();
+        if (g->spread)
+            g->spread->fence();
     }
 }

@@ -73,10 +73,10 @@ static bool make_lists(const struct gather *g, struct gather_phase *f)
 
 static bool make_phase(struct gather *g, struct gather_phase *f, const struct axis *y, const struct axis *x)
 {
-    const bool gapless = y->out_step == 1 && x->out_step == 1 && x->n == g->out.w;
+    const bool gapless = g->spread || (y->out_step == 1 && x->out_step == 1 && x->n == g->out.w);
     const int taps = y->taps * x->taps;
     /* Strided outputs are every other line: where several taps share what they read, cutting the reduction costs up to 8 %.
-     * One tap shares nothing: without cuts its weights overflow level 1, and 1x1 stride 2 is a fifth slower. */
+     * One tap shares nothing: without cuts its weights overflow level 1. */
     const bool whole = g->dot || taps == 0 || (taps > 1 && (y->out_step > 1 || x->out_step > 1));
     const int depth = g->kernel->wide.rows < TALL_ROWS ? DEPTH : TALL_DEPTH;
     const int most = whole ? g->in.blocks : depth / (g->in.block * taps);
@@ -88,9 +88,15 @@ static bool make_phase(struct gather *g, struct gather_phase *f, const struct ax
     f->depth = (is_fused(g, f) ? x->taps : 1) * g->in.block;
     f->block = g->transpose ? (ptrdiff_t)taps * B * B : (ptrdiff_t)native_weight_block(&g->native);
     f->panel = f->block * g->in.blocks;
-    f->calls = f->strip.merged ? 1 : f->strip.rows;
-    f->stream =
-        taps == 0 && !g->dot && native_bytes(&g->native, g->output) > cache_bytes() * (size_t)g->threads;
+    const int pixels = f->strip.rows * x->n;
+    f->calls = g->spread ? (pixels + GATHER_PIECE - 1) / GATHER_PIECE : f->strip.merged ? 1 : f->strip.rows;
+    if (g->spread) {
+        const bool whole_sums = f->chunk == g->in.blocks;
+        g->spread_block = (ptrdiff_t)(whole_sums ? GATHER_PIECE : pixels) * B;
+        g->spread_panel = whole_sums ? 0 : g->width * g->spread_block;
+        g->spread_floats =
+            (size_t)(whole_sums ? g->width * g->spread_block : g->together * g->panels * g->spread_panel);
+    }
     if (g->transpose && (size_t)(g->width * f->chunk * f->block) > g->weight_floats)
         g->weight_floats = (size_t)(g->width * f->chunk * f->block);
     if (f->strip.floats > g->copy_floats)
@@ -128,9 +134,9 @@ static bool make_phases(struct gather *g)
     const struct conv_problem *q = &g->native.problem;
     const struct extent h = {q->ih, q->oh, q->kh, q->sh, q->ph, q->dh + 1};
     const struct extent w = {q->iw, q->ow, q->kw, q->sw, q->pw, q->dw + 1};
-    const bool backward = g->output == CONV_SRC;
-    const int ys = !backward ? 1 : q->sh < q->ih ? q->sh : q->ih;
-    const int xs = !backward ? 1 : q->sw < q->iw ? q->sw : q->iw;
+    const bool phases = g->output == CONV_SRC && !g->spread;
+    const int ys = !phases ? 1 : q->sh < q->ih ? q->sh : q->ih;
+    const int xs = !phases ? 1 : q->sw < q->iw ? q->sw : q->iw;
     g->y = calloc((size_t)ys, sizeof *g->y);
     g->x = calloc((size_t)xs, sizeof *g->x);
     g->phase = calloc((size_t)ys * xs, sizeof *g->phase);
@@ -170,6 +176,13 @@ static void destroy(void *state)
     free(g);
 }
 
+/* 1x1 with a stride, and every pixel of dst meets one of src. */
+static bool is_spread(const struct conv_problem *q)
+{
+    return q->kh == 1 && q->kw == 1 && (q->sh > 1 || q->sw > 1) && q->ph == 0 && q->pw == 0 &&
+           q->oh == (q->ih + q->sh - 1) / q->sh && q->ow == (q->iw + q->sw - 1) / q->sw;
+}
+
 static const char *plan(struct conv_plan *plan, const struct native *native, void **state)
 {
     struct gather *g = calloc(1, sizeof *g);
@@ -189,6 +202,9 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
         g->dot = dot_kernel(plan->isa);
     if (backward && !g->dot)
         g->transpose = transpose_kernel(plan->isa);
+    if (g->transpose && is_spread(q))
+        g->spread = spread_kernel(plan->isa);
+    g->stream = native_bytes(native, g->output) > cache_bytes() * (size_t)g->threads;
     g->tap_weights = native->block * B;
     const struct brgemm_tile tile = g->kernel->wide;
     g->width = g->dot ? 1 : tile.vectors * g->kernel->vlen / B;
@@ -202,7 +218,7 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
         destroy(g);
         return "out of memory";
     }
-    g->scratch_floats = (g->weight_floats + g->together * g->copy_floats + B - 1) / B * B;
+    g->scratch_floats = (g->weight_floats + g->together * g->copy_floats + g->spread_floats + B - 1) / B * B;
     plan->scratch_bytes = g->threads * g->scratch_floats * sizeof(float);
     static const char *const kinds[] = {"direct", "wide", "narrow"};
     snprintf(plan->detail, sizeof plan->detail, "%s %dx%d %s strips of %d rows", g->dot ? "dot" : "brgemm",

@@ -31,7 +31,7 @@ struct brgemm_segment {
 /* What to prefetch meanwhile: a cache line every BRGEMM_AHEAD steps of a register tile, which hides more latency than
  * prefetching all at once, in the first `tiles` of the call's register tiles. Every BRGEMM_AHEAD tiles,
  * which bring `depth` lines a segment, begin `block` floats after those before began; or where they ended, if it is 0.
- * Into level 1, for the next call; with a_k above 1 into level 2, for a gradient's next unit is many calls away. */
+ * Into level 1, for the next call; with a_k above 1 or a roomy kernel into level 2, for what is many calls away. */
 struct brgemm_ahead {
     const float *at; /* NULL with tiles = 0 */
     ptrdiff_t block;
@@ -44,11 +44,10 @@ struct brgemm_shape {
     int vectors;              /* 1 .. brgemm_kernel.wide.vectors; the last block may be half a block */
     int depth;                /* k per segment, >= 0 */
     ptrdiff_t a_row, a_k;     /* A_s[i][k] = a[segment.a + i*a_row + k*a_k] */
+    ptrdiff_t a_next, b_next; /* from A and B to those of the next call, to be prefetched; 0: as now */
     ptrdiff_t b_block;        /* block n of B_s[k] begins at b[segment.b + k*BRGEMM_BLOCK + n*b_block] */
     ptrdiff_t c_row, c_block; /* block n of C[i] begins at c[i*c_row + n*c_block] */
     bool accumulate;          /* C += instead of C = */
-    bool stream;              /* C = past the caches, of whole lines; then call the kernel's fence */
-
     struct brgemm_ahead ahead;
 };
 
@@ -63,8 +62,9 @@ struct brgemm_tile {
 /* A kernel and its block sizes travel together. */
 struct brgemm_kernel {
     brgemm_fn *run;
-    void (*fence)(void);     /* once a thread, after the last call with stream: orders its stores */
-    int vlen;                /* floats per vector */
+    int vlen; /* floats per vector */
+    bool
+        roomy; /* has instructions to spare: prefetches the next A and B where a_k is 1 too, and then nothing else */
     struct brgemm_tile wide; /* the fastest */
     /* For C of few rows, and for A with a_k above 1. On AVX2 16 rows are 6 + 5 + 5 of 2
      * vectors; tiles of 3 x 4 leave two of 2 x 4, and the gradient lost a tenth (measured). */

@@ -83,28 +83,33 @@ SIMD void step(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const float *
     *b += BRGEMM_BLOCK;
 }
 
-/* All steps of a segment. ahead: what to prefetch, or NULL. It is known when compiled, and so is how far, or gcc tests
+/* All steps of a segment. ahead: what to prefetch; next: how far it is to A and B of the next call, of which each step
+ * prefetches what it reads of this one's; or NULL. It is known when compiled, and so is how far, or gcc tests
  * them in the loop: that was 97 instead of 89 instructions for 48 multiply-adds of 6 x 2 (gcc 14), and 6 % of the
  * gradients of 1x1 layers.
  *
- * A tile of 14 x 2 leaves most instruction slots free. There each step also prefetches a row of the tile below, and every
- * tile its sums: 2 to 3 % of 1x1 layers on one thread (Zen 4). */
+ * A tile of 14 x 2 leaves most instruction slots free. There each step also prefetches a row of the tile below, or of the
+ * next call's first one, and every tile its sums: 2 to 3 % of 1x1 layers on one thread (Zen 4). */
 SIMD void reduce(int rows, int vectors, int whole, struct strides st, int k, vec sum[TALL_ROWS][VECTORS],
-                 const float *at[POINTERS], const float *b, const float **ahead)
+                 const float *at[POINTERS], const float *b, const float *below, const float **ahead,
+                 const ptrdiff_t *next)
 {
     const int unroll = whole ? whole : 4;
     const bool image = !__builtin_constant_p(st.a_row);
-    const float *below = at[0] + rows * st.a_row;
     for (; whole ? k > 0 : k >= unroll; k -= unroll) {
         for (int u = 0; ahead && u < unroll; u += BRGEMM_AHEAD, *ahead += BRGEMM_LINE)
-            if (image)
+            if (image && VLEN < 16)
                 __builtin_prefetch(*ahead);
-            else                                  /* a gradient */
+            else
                 __builtin_prefetch(*ahead, 0, 2); /* 2: into level 2 */
 #pragma GCC unroll 8
         for (int u = 0; u < unroll; u++, below += st.a_row) {
             if (VLEN == 16 && image)
                 __builtin_prefetch(below);
+            if (next && !image)
+                __builtin_prefetch(at[0] + next[0], 0, 2);
+            if (next)
+                __builtin_prefetch(b + next[1], 0, 2);
             step(rows, vectors, sum, at, &b, st);
         }
     }
@@ -125,8 +130,6 @@ SIMD void store(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const struct
     }
     if (accumulate)
         EACH(vec_store(to, vec_load(to) + sum[i][v]))
-    else if (s->stream)
-        EACH(vec_stream(to, sum[i][v]))
     else
         EACH(vec_store(to, sum[i][v]))
 #undef EACH
@@ -137,10 +140,10 @@ struct call {
     const struct brgemm_shape *shape;
     int segments;
     const struct brgemm_segment *segment;
-    const float *a, *b;
+    const float *next, *a, *b; /* next: the A of the next call */
     float *c;
     const float *ahead;
-    int tile; /* so many are done */
+    int tile, tiles; /* so many are done, of so many */
 };
 
 /* `count` register tiles, one below the other. rows, vectors, whole (depth is a multiple of it; 0: of nothing) and most
@@ -162,19 +165,24 @@ SIMD void tiles(int rows, int vectors, int whole, struct strides st, struct call
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; v++)
                 sum[i][v] = vec_zero();
-        if (s->accumulate || (VLEN == 16 && !s->stream))
+        if (s->accumulate || VLEN == 16)
             for (int i = 0; i < rows; i++)
                 for (int v = 0; v < vectors; v += IN_BLOCK)
                     __builtin_prefetch(vector_of(c + i * s->c_row, v, s->c_block), 1);
+        const bool by_rows = s->b_next && (VLEN == 16 || s->a_k != 1);
+        const ptrdiff_t next[] = {s->a_next, s->b_next + call->tile % 2 * st.b_block};
+        const ptrdiff_t below = call->tile < call->tiles - 1 ? rows * st.a_row : call->next - a;
         for (const struct brgemm_segment *t = call->segment; t < end; t++) {
             const float *at[POINTERS];
 #pragma GCC unroll 5
             for (int i = 0; i < POINTERS; i++)
                 at[i] = a + t->a + i * REACH * st.a_row;
-            if (paced)
-                reduce(rows, vectors, whole, st, depth, sum, at, b + t->b, &ahead);
+            if (by_rows)
+                reduce(rows, vectors, whole, st, depth, sum, at, b + t->b, at[0] + below, NULL, next);
+            else if (paced)
+                reduce(rows, vectors, whole, st, depth, sum, at, b + t->b, at[0] + below, &ahead, NULL);
             else
-                reduce(rows, vectors, whole, st, depth, sum, at, b + t->b, NULL);
+                reduce(rows, vectors, whole, st, depth, sum, at, b + t->b, at[0] + below, NULL, NULL);
         }
         store(rows, vectors, sum, s, c);
     }
@@ -226,11 +234,11 @@ static void run(const struct brgemm_shape *s, int segments, const struct brgemm_
     if (count == 0)
         return;
     const int rows = s->rows / count, tall = s->rows % count;
-    struct call call = {s, segments, segment, a, b, c, s->ahead.at, 0};
+    struct call call = {s, segments, segment, a + s->a_next, a, b, c, s->ahead.at, 0, count};
     if (tall > 0)
         table[s->vectors - 1][rows](&call, tall);
     table[s->vectors - 1][rows - 1](&call, count - tall);
 }
 
 const struct brgemm_kernel ISA_NAME(brgemm_kernel) = {
-    run, vec_stream_fence, VLEN, {WIDE_ROWS, VECTORS}, {TALL_ROWS, TALL_VECTORS}};
+    run, VLEN, VLEN == 16, {WIDE_ROWS, VECTORS}, {TALL_ROWS, TALL_VECTORS}};
