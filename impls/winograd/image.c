@@ -4,7 +4,7 @@
  * they lie in its level 2 cache. The values of the weights are streamed, once a part.
  * Shared tiles: for few tiles and many channels, where the values of the weights are what is large. The team makes the
  * values of all tiles; then each thread takes output channels, and makes the values of their weights just before use,
- * some input channels at a time, so that these never leave the caches.
+ * some input channels at a time, so that these never leave the caches; meanwhile the next weights are prefetched.
  *
  *     values of the tiles        V  [point][c block][tile][16]
  *     values of the weights      U  [value][k block][c][16]
@@ -14,6 +14,7 @@
  * written where it belongs. Shared tiles keep the V of all phases that add up.
  *
  * SPDX-License-Identifier: Apache-2.0 */
+#include "kernels/ahead.h"
 #include "phase.h"
 #include "winograd/winograd.h"
 
@@ -70,11 +71,12 @@ static struct layout make_layout(const struct winograd *w, int threads)
 
 /* Which of the values are streamed and which stay: the smaller ones stay. Measured (minibatch 8, 2 threads): on Zen 4 at
  * 28x28, with 100 tiles a thread, 512 x 512 channels are a third faster with shared tiles, 128 x 128 a tenth with own ones.
- * With 196 tiles a thread (Zen 3) own ones won even if the values of 512 x 512 weights come from memory. Own parts fill the
- * level 2 cache, but 24 tiles are needed to hide the stream of weights. */
+ * With 196 tiles a thread (Zen 3) own ones won even if the values of 512 x 512 weights come from memory. Own parts are three
+ * register tiles of AVX-512: at 256 channels, where the values of both exceed level 2, these beat 24 tiles by 7 %, and
+ * below they are level with all sizes from 28 to 56 (Zen 4). */
 void winograd_image_plan(struct conv_plan *plan)
 {
-    enum { MANY_TILES = 192, SHARED_PART = 256, PART_MIN = 24, PART_MAX = 48 };
+    enum { MANY_TILES = 192, SHARED_PART = 256, OWN_PART = 42 };
     struct winograd *w = plan->state;
     const long weight_values = (long)w->values[w->phases] * w->cb * w->kb * B * B;
     const long tile_values = (long)w->phases * w->points * w->cb * B * w->tiles;
@@ -82,10 +84,7 @@ void winograd_image_plan(struct conv_plan *plan)
     if (w->shared)
         w->parts = (w->tiles + SHARED_PART - 1) / SHARED_PART;
     else {
-        const long tile_bytes = (long)sizeof(float) * w->points * B * (w->cb > w->kb ? w->cb : w->kb);
-        const long fit = winograd_l2_bytes() / tile_bytes;
-        const long part = fit < PART_MIN ? PART_MIN : fit > PART_MAX ? PART_MAX : fit;
-        w->parts = (w->tiles + part - 1) / part;
+        w->parts = (w->tiles + OWN_PART - 1) / OWN_PART;
         w->parts = (w->parts + plan->threads - 1) / plan->threads * plan->threads;
     }
     w->tile_block = w->parts ? (int)((w->tiles + w->parts - 1) / w->parts) : 0;
@@ -125,22 +124,41 @@ struct weights_part {
     int group, phase, k, k_end, c, c_end;
 };
 
+enum { WEIGHTS = TAPS * B * B }; /* floats of a block */
+
+static float *weights_block(const struct winograd *w, bool backward, float *wei, int group, int k, int c)
+{
+    return wei + WEIGHTS * (backward ? ((size_t)group * w->cb + c) * w->kb + k
+                                     : ((size_t)group * w->kb + k) * w->cb + c);
+}
+
 static void transform_weights(const struct winograd *w, const struct layout *l, bool backward, float *wei,
                               struct weights_part p, float *u)
 {
     for (int k = p.k; k < p.k_end; k++)
-        for (int c = p.c; c < p.c_end; c++) {
-            const size_t block = backward ? ((size_t)p.group * w->cb + c) * w->kb + k
-                                          : ((size_t)p.group * w->kb + k) * w->cb + c;
-            transform_block(w, l, backward, p.phase, wei + block * TAPS * B * B,
+        for (int c = p.c; c < p.c_end; c++)
+            transform_block(w, l, backward, p.phase, weights_block(w, backward, wei, p.group, k, c),
                             u + k % l->k_step * l->u_block + (ptrdiff_t)(c % l->c_step) * B * B);
-        }
+}
+
+/* The prefetching of what that will read. */
+static struct ahead weights_ahead(const struct winograd *w, bool backward, float *wei, struct weights_part p)
+{
+    const int ks = p.k_end - p.k, cs = p.c_end - p.c;
+    if (ks <= 0)
+        return (struct ahead){0};
+    return (struct ahead){.at = weights_block(w, backward, wei, p.group, p.k, p.c),
+                          .block = (ptrdiff_t)WEIGHTS * (backward ? w->kb : w->cb),
+                          .piece = (ptrdiff_t)WEIGHTS * (backward ? ks : cs),
+                          .blocks = backward ? cs : ks,
+                          .images = 1};
 }
 
 struct operands {
     const float *v, *u;
     float *m;
-    struct winograd_ahead *ahead; /* what to prefetch meanwhile, or NULL */
+    struct winograd_ahead *image; /* what to prefetch meanwhile, or NULL */
+    struct ahead *weights;        /* likewise by a roomy kernel, instead of the values of weights */
 };
 
 /* M (+)= V U at one point, for `cb` and `kb` channel blocks. */
@@ -153,15 +171,20 @@ static void multiply(const struct winograd *w, const struct layout *l, struct br
     for (int c = 0; c < cb; c += CHUNK, shape.accumulate = true)
         for (int k = 0; k < kb; k += l->panel) {
             const float *panel = o.u + k * l->u_block + (ptrdiff_t)c * B * B;
+            const float *next = k + l->panel < kb ? panel + l->panel * l->u_block
+                                : c + CHUNK < cb  ? o.u + (ptrdiff_t)(c + CHUNK) * B * B
+                                                  : o.u + l->u_point;
             shape.vectors = min(kb - k, l->panel) * B / w->gemm->vlen;
-            shape.ahead = (struct brgemm_ahead){.at = k + l->panel < kb ? panel + l->panel * l->u_block
-                                                      : c + CHUNK < cb  ? o.u + (ptrdiff_t)(c + CHUNK) * B * B
-                                                                        : o.u + l->u_point,
-                                                .block = l->u_block,
-                                                .tiles = BRGEMM_AHEAD * l->panel};
+            const bool weights = o.weights && w->gemm->roomy;
+            shape.b_next = weights ? 0 : next - panel;
+            shape.ahead = weights ? ahead_take(o.weights, &shape, min(cb - c, CHUNK), w->gemm->wide.rows)
+                                  : (struct brgemm_ahead){next, l->u_block, BRGEMM_AHEAD * l->panel};
+            shape.a_next = k + l->panel < kb ? 0
+                           : c + CHUNK < cb  ? CHUNK * l->block
+                                             : l->v_point - c * l->block;
             w->gemm->run(&shape, min(cb - c, CHUNK), segment, o.v + c * l->block, panel, o.m + k * l->block);
-            if (o.ahead)
-                winograd_ahead_step(o.ahead);
+            if (o.image)
+                winograd_ahead_step(o.image);
         }
 }
 
@@ -186,7 +209,7 @@ static void multiply_points(const struct winograd *w, const struct layout *l, st
         if (value >= 0)
             multiply(w, l, shape, cb, kb,
                      (struct operands){o.v + point * l->v_point + weights.c * l->block + first,
-                                       o.u + value * l->u_point, m, o.ahead});
+                                       o.u + value * l->u_point, m, o.image, o.weights});
         else if (!accumulate)
             for (int k = 0; k < kb; k++)
                 memset(m + k * l->block, 0, (size_t)shape.rows * B * sizeof *m);
@@ -232,7 +255,7 @@ static void run_own_tiles(const struct job *j, int group)
             phase_mark(PHASE_INPUT);
             multiply_points(w, l, in, (struct weights_part){group, phase, 0, w->kb, 0, w->cb},
                             phase % w->summed > 0,
-                            (struct operands){v, u + w->values[phase] * l->u_point, m, &ahead});
+                            (struct operands){v, u + w->values[phase] * l->u_point, m, &ahead, NULL});
             phase_mark(PHASE_MULTIPLY);
             if ((phase + 1) % w->summed == 0)
                 winograd_write_small(w, phase, j->small, group, out,
@@ -256,7 +279,16 @@ static void multiply_shared(const struct job *j, int group, struct winograd_part
             const struct weights_part weights = {group, phase, k, k_end, c, end};
             transform_weights(w, l, j->backward, j->wei, weights, u);
             phase_mark(PHASE_WEIGHTS);
-            multiply_points(w, l, part, weights, c > 0 || phase > first, (struct operands){v, u, m, NULL});
+            struct weights_part next = weights; /* if no other thread takes it */
+            next.c = end < w->cb ? end : 0;
+            next.c_end = min(next.c + l->c_step, w->cb);
+            if (end == w->cb && phase == first + w->summed - 1) {
+                next.k = k + l->k_step * omp_get_num_threads();
+                next.k_end = min(next.k + l->k_step, w->kb);
+            }
+            struct ahead ahead = weights_ahead(w, j->backward, j->wei, next);
+            multiply_points(w, l, part, weights, c > 0 || phase > first,
+                            (struct operands){v, u, m, NULL, &ahead});
             phase_mark(PHASE_MULTIPLY);
         }
     }
