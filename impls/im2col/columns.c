@@ -5,14 +5,8 @@ ISA_DECLARE(const struct columns_kernel, columns_kernel);
 
 const struct columns_kernel *columns_kernel(enum isa isa)
 {
-#ifdef TRIPASS_X86
-    static const struct columns_kernel *const kernels[ISAS] = {&columns_kernel_generic, &columns_kernel_avx2,
-                                                               &columns_kernel_avx512};
+    static const struct columns_kernel *const kernels[ISAS] = ISA_TABLE(columns_kernel);
     return kernels[isa];
-#else
-    (void)isa;
-    return &columns_kernel_generic;
-#endif
 }
 
 bool columns_are_image(const struct conv_problem *p)

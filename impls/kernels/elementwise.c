@@ -5,12 +5,6 @@ ISA_DECLARE(const struct elementwise_kernel, elementwise_kernel);
 
 const struct elementwise_kernel *elementwise_kernel(enum isa isa)
 {
-#ifdef TRIPASS_X86
-    static const struct elementwise_kernel *const kernels[ISAS] = {
-        &elementwise_kernel_generic, &elementwise_kernel_avx2, &elementwise_kernel_avx512};
+    static const struct elementwise_kernel *const kernels[ISAS] = ISA_TABLE(elementwise_kernel);
     return kernels[isa];
-#else
-    (void)isa;
-    return &elementwise_kernel_generic;
-#endif
 }

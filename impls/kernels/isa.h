@@ -2,7 +2,8 @@
  *
  * A file named *.isa.c is compiled once per instruction set with that set's flags (the list is in
  * CMakeLists.txt, the run-time test in isa.c) and with two macros: VLEN, floats per vector, and
- * ISA_NAME(f), which makes f_generic, f_avx2, f_avx512 of f. ISA_TABLE(f) is the array of the three.
+ * ISA_NAME(f), which makes f_generic, f_avx2, f_avx512 of f. ISA_TABLE(f) is the array of
+ * the addresses of the three.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_ISA_H
@@ -28,19 +29,19 @@ enum isa isa_best(void);
 #define ISA_NAME(f) ISA_PASTE(f, ISA_SUFFIX)
 #endif
 
-/* Declares the variants of a function of type `fn`, and lists them indexed by enum isa. A build for a
- * machine without the x86 sets has the generic variant only, under all three indices. */
+/* Declares the variants of a function or an object of type `type`, and lists their addresses, indexed by enum isa. A build
+ * for a machine without the x86 sets has the generic variant only, under all three indices. */
 #ifdef TRIPASS_X86
-#define ISA_DECLARE(fn, f) extern fn f##_generic, f##_avx2, f##_avx512
+#define ISA_DECLARE(type, f) extern type f##_generic, f##_avx2, f##_avx512
 #define ISA_TABLE(f)                                                                                         \
     {                                                                                                        \
-        f##_generic, f##_avx2, f##_avx512                                                                    \
+        &f##_generic, &f##_avx2, &f##_avx512                                                                 \
     }
 #else
-#define ISA_DECLARE(fn, f) extern fn f##_generic
+#define ISA_DECLARE(type, f) extern type f##_generic
 #define ISA_TABLE(f)                                                                                         \
     {                                                                                                        \
-        f##_generic, f##_generic, f##_generic                                                                \
+        &f##_generic, &f##_generic, &f##_generic                                                             \
     }
 #endif
 

@@ -5,12 +5,6 @@ ISA_DECLARE(const struct spread_kernel, spread_kernel);
 
 const struct spread_kernel *spread_kernel(enum isa isa)
 {
-#ifdef TRIPASS_X86
-    static const struct spread_kernel *const kernels[ISAS] = {&spread_kernel_generic, &spread_kernel_avx2,
-                                                              &spread_kernel_avx512};
+    static const struct spread_kernel *const kernels[ISAS] = ISA_TABLE(spread_kernel);
     return kernels[isa];
-#else
-    (void)isa;
-    return &spread_kernel_generic;
-#endif
 }

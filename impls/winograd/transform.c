@@ -6,7 +6,6 @@ ISA_DECLARE(kernels_by_stride, winograd_kernels);
 
 const struct winograd_kernel *winograd_kernel(enum isa isa, int stride, int pairs)
 {
-    static const struct winograd_kernel(*const kernels[ISAS])[WINOGRAD_PAIRS_MAX] =
-        ISA_TABLE(winograd_kernels);
-    return &kernels[isa][stride - 1][pairs - 1];
+    static kernels_by_stride *const kernels[ISAS] = ISA_TABLE(winograd_kernels);
+    return &(*kernels[isa])[stride - 1][pairs - 1];
 }
