@@ -7,7 +7,6 @@
 
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void set_defaults(struct options *options, int command)
@@ -20,34 +19,33 @@ static void set_defaults(struct options *options, int command)
                 option_rules[i].read(&option_rules[i], option_rules[i].preset, options);
 }
 
-/* Thread counts are checked against the machine, or chosen by it. */
+/* Thread counts are checked against the machine, or chosen by it. The topology is static so that what it holds is within
+ * reach of a leak checker when an error ends the process. */
 static void settle_threads(struct options *options)
 {
     struct study *study = &options->study;
-    struct topology *topology = must_allocate(NULL, 1, sizeof *topology);
-    const char *reason = topology_load(topology);
+    static struct topology topology;
+    const char *reason = topology_load(&topology);
     if (reason)
         usage_error("topology: %s; try lstopo to see what hwloc sees", reason);
-    reason = topology_place(topology, &study->placement);
+    reason = topology_place(&topology, &study->placement);
     if (reason)
         usage_error("--policy=%s: %s; try --policy=compact", study->placement.policy, reason);
     for (int i = 0; i < study->thread_count; i++)
-        if (study->threads[i] > topology->pu_count)
+        if (study->threads[i] > topology.pu_count)
             usage_error("--threads=%d: more than the cores that this process may use%s; try --threads=%d",
-                        study->threads[i], study->placement.smt ? "" : " (without --smt)",
-                        topology->pu_count);
+                        study->threads[i], study->placement.smt ? "" : " (without --smt)", topology.pu_count);
     for (int i = 0; i < study->thread_count && !options->worker; i++)
-        if (study->threads[i] > topology->quota)
+        if (study->threads[i] > topology.quota)
             fprintf(stderr,
                     "tripass: --threads=%d: the CPU quota is %.3g, so they will stand still at times\n",
-                    study->threads[i], topology->quota);
+                    study->threads[i], topology.quota);
     if (!study->thread_count) {
         study->threads = must_allocate(NULL, 1, sizeof *study->threads);
-        study->threads[0] = topology_default_threads(topology);
+        study->threads[0] = topology_default_threads(&topology);
         study->thread_count = 1;
     }
-    topology_free(topology);
-    free(topology);
+    topology_free(&topology);
 }
 
 /* Rule i has the value LONG_BASE + i in getopt's table, its letter otherwise. */
