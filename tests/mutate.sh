@@ -54,7 +54,9 @@ mutate 'direct: the first tap of fwd and bwd' 'direct*' impls/direct/strip.c \
 mutate 'direct: the last column at the border' 'direct*' impls/direct/strip.c \
     's|(in->w - 1 - from) / step + 1|(in->w - 1 - from) / step|'
 mutate 'direct: weights of bwd are not turned' 'direct bwd*' impls/direct/gather.c \
-    's/transpose_block(from + (f->y->tap\[ty\].k \* q->kw + f->x->tap\[tx\].k)/transpose_block(from + (ty * q->kw + tx)/'
+    's/(y->tap\[tap \/ x->taps\].k \* g->native.problem.kw + x->tap\[tap % x->taps\].k) \* B/tap * B/'
+mutate 'direct: columns of bwd that lack a tap' 'direct bwd*' impls/direct/gather.c \
+    's/s.a_row = f->strip.row;/s.a_row = f->strip.pixel;/'
 mutate 'direct: the first input block of upd' 'direct upd*' impls/direct/gradient.c \
     's/int i = 0; i < task->ibs/int i = task->ibs > 1; i < task->ibs/'
 mutate 'direct: the partial sums of the second thread' 'direct upd*' impls/direct/gradient.c \

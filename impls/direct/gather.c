@@ -99,29 +99,37 @@ static struct brgemm_shape make_shape(const struct gather *g, const struct turn 
                                  .accumulate = turn->block > 0};
 }
 
-/* One panel, one image: the input chunk at a, the weights at b, the output image at c; ahead: what to prefetch meanwhile,
- * or NULL. */
-static void compute(const struct gather *g, const struct turn *turn, int panel, const float *a,
-                    const float *b, float *c, struct panel *ahead)
+/* Of one panel and one image a piece: the input chunk at a, the weights at b, the output image at c; ahead: what to prefetch
+ * meanwhile, or NULL. A piece of one column is worked on downwards, so that it fills register tiles, too. */
+static void compute_piece(const struct gather *g, const struct turn *turn, int panel, int piece,
+                          const float *a, const float *b, float *c, struct panel *ahead)
 {
     const struct gather_phase *f = &g->phase[turn->item->phase];
     const struct activation *out = &g->out;
     const int y0 = turn->item->y0, last = turn_end(g, turn);
+    const int first = f->piece[piece].first, count = f->piece[piece].count;
+    const ptrdiff_t c_line = (ptrdiff_t)f->y->out_step * out->w * out->block;
     struct brgemm_shape s = make_shape(g, turn, panel);
+    a += first * f->strip.pixel;
+    c += ((ptrdiff_t)f->y->out * out->w + f->x->out) * out->block + first * s.c_row;
+    if (count == 1) {
+        s.a_row = f->strip.row;
+        s.c_row = c_line;
+    }
     for (int y = y0, next; y < last; y = next) {
-        const struct gather_list *list = &f->list[f->list_of_row[y]];
-        for (next = y + 1; f->strip.merged && next < last && f->list_of_row[next] == f->list_of_row[y];)
+        const struct gather_list *list = &f->list[f->list_of_row[y] + piece];
+        for (next = y + 1;
+             (f->strip.merged || count == 1) && next < last && f->list_of_row[next] == f->list_of_row[y];)
             next++;
-        s.rows = (next - y) * f->x->n;
+        s.rows = (next - y) * count;
         s.a_next = (next < last ? next - y : y0 - y) * f->strip.row;
         const float *from = a + (y - y0) * f->strip.row;
-        float *to = c + ((ptrdiff_t)(f->y->out + y * f->y->out_step) * out->w + f->x->out) * out->block;
         const int segments = turn->blocks * list->of_block;
         if (g->dot)
             g->dot(&(struct dot_shape){s.rows, out->block, s.a_row, s.c_row}, segments, list->segment, from,
-                   b, to);
+                   b, c + y * c_line);
         else
-            g->kernel->run(&s, segments, list->segment, from, b, to);
+            g->kernel->run(&s, segments, list->segment, from, b, c + y * c_line);
         if (ahead)
             panel_prefetch(g, ahead);
     }
@@ -145,7 +153,7 @@ static void spread_pixels(const struct gather *g, const struct turn *turn, int p
         }
 }
 
-/* As compute, but products: the place of those of all pixels; if one chunk is all, that of GATHER_PIECE. */
+/* As compute_piece, all of them, but products: the place of those of all pixels; if one chunk is all, that of GATHER_PIECE. */
 static void compute_and_spread(const struct gather *g, const struct turn *turn, int panel, const float *a,
                                const float *b, float *c, float *products, struct panel *ahead)
 {
@@ -215,7 +223,8 @@ static void take_turn(const struct gather *g, const struct turn *turn, const flo
                 compute_and_spread(g, turn, panel, a + i * a_image, b, c,
                                    products + ((ptrdiff_t)i * g->panels + panel) * g->spread_panel, &ahead);
             else
-                compute(g, turn, panel, a + i * a_image, b, c, g->transpose ? &ahead : NULL);
+                for (int piece = 0; piece < f->pieces; piece++)
+                    compute_piece(g, turn, panel, piece, a + i * a_image, b, c, g->transpose ? &ahead : NULL);
         }
         phase_mark(PHASE_MULTIPLY);
     }

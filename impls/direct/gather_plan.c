@@ -27,11 +27,35 @@ static bool is_fused(const struct gather *g, const struct gather_phase *f)
     return !g->dot && f->strip.kind != NARROW;
 }
 
-static bool make_list(const struct gather *g, struct gather_phase *f, struct range taps)
+static bool same_range(struct range a, struct range b)
 {
-    const int columns = is_fused(g, f) && f->x->taps ? 1 : f->x->taps;
+    return a.first == b.first && a.last == b.last;
+}
+
+/* Cuts the columns of a strip that is read in place by their valid taps; others have copies of what is outside. */
+static bool make_pieces(const struct gather *g, struct gather_phase *f)
+{
+    f->piece = malloc(sizeof *f->piece * (size_t)f->x->n);
+    if (!f->piece)
+        return false;
+    for (int column = 0; column < f->x->n; column++) {
+        const struct range taps =
+            f->strip.kind == DIRECT ? axis_valid(f->x, column, g->in.w) : (struct range){0, f->x->taps};
+        if (f->pieces > 0 && same_range(f->piece[f->pieces - 1].taps, taps))
+            f->piece[f->pieces - 1].count++;
+        else
+            f->piece[f->pieces++] = (struct gather_piece){column, 1, taps};
+    }
+    return true;
+}
+
+static bool make_list(const struct gather *g, struct gather_phase *f, struct range taps, struct range columns)
+{
+    if (is_fused(g, f) && columns.last > 1)
+        columns.last = 1;
     struct gather_list *list = &f->list[f->lists];
-    *list = (struct gather_list){.taps = taps, .of_block = (taps.last - taps.first) * columns};
+    *list = (struct gather_list){.taps = taps,
+                                 .of_block = (taps.last - taps.first) * (columns.last - columns.first)};
     struct brgemm_segment *segment = malloc(sizeof *segment * ((size_t)f->chunk * list->of_block + 1));
     if (!segment)
         return false;
@@ -39,7 +63,7 @@ static bool make_list(const struct gather *g, struct gather_phase *f, struct ran
     f->lists++;
     for (int block = 0; block < f->chunk; block++)
         for (int ty = taps.first; ty < taps.last; ty++)
-            for (int tx = 0; tx < columns; tx++) {
+            for (int tx = columns.first; tx < columns.last; tx++) {
                 ptrdiff_t tap = g->transpose
                                     ? (ptrdiff_t)ty * f->x->taps + tx
                                     : (ptrdiff_t)f->y->tap[ty].k * g->native.problem.kw + f->x->tap[tx].k;
@@ -50,10 +74,10 @@ static bool make_list(const struct gather *g, struct gather_phase *f, struct ran
     return true;
 }
 
-/* Rows of output pixels with the same valid taps share a list of segments. */
+/* Rows of output pixels with the same valid taps share the lists of all pieces. */
 static bool make_lists(const struct gather *g, struct gather_phase *f)
 {
-    f->list = malloc(sizeof(struct gather_list) * (size_t)f->y->n);
+    f->list = malloc(sizeof(struct gather_list) * (size_t)f->y->n * (size_t)f->pieces);
     f->list_of_row = malloc(sizeof(int) * (size_t)f->y->n);
     if (!f->list || !f->list_of_row)
         return false;
@@ -62,11 +86,13 @@ static bool make_lists(const struct gather *g, struct gather_phase *f)
         if (f->x->taps == 0 || taps.first >= taps.last)
             taps = (struct range){0, 0};
         int l = 0;
-        while (l < f->lists && (f->list[l].taps.first != taps.first || f->list[l].taps.last != taps.last))
-            l++;
-        if (l == f->lists && !make_list(g, f, taps))
-            return false;
+        while (l < f->lists && !same_range(f->list[l].taps, taps))
+            l += f->pieces;
         f->list_of_row[row] = l;
+        const bool found = l < f->lists;
+        for (int piece = 0; !found && piece < f->pieces; piece++)
+            if (!make_list(g, f, taps, f->piece[piece].taps))
+                return false;
     }
     return true;
 }
@@ -84,7 +110,7 @@ static bool make_phase(struct gather *g, struct gather_phase *f, const struct ax
     struct activation part = g->in;
     *f = (struct gather_phase){.y = y, .x = x, .chunk = (g->in.blocks + chunks - 1) / chunks};
     part.blocks = f->chunk;
-    f->strip = strip_make(y, x, &part, gapless, 1 + PIXELS / (x->n + 1));
+    f->strip = strip_make(y, x, &part, gapless, g->dot != NULL, 1 + PIXELS / (x->n + 1));
     f->depth = (is_fused(g, f) ? x->taps : 1) * g->in.block;
     f->block = g->transpose ? (ptrdiff_t)taps * B * B : (ptrdiff_t)native_weight_block(&g->native);
     f->panel = f->block * g->in.blocks;
@@ -101,7 +127,7 @@ static bool make_phase(struct gather *g, struct gather_phase *f, const struct ax
         g->weight_floats = (size_t)(g->width * f->chunk * f->block);
     if (f->strip.floats > g->copy_floats)
         g->copy_floats = f->strip.floats;
-    return make_lists(g, f);
+    return make_pieces(g, f) && make_lists(g, f);
 }
 
 /* Strips of all phases, those of neighbouring rows together. */
@@ -166,6 +192,7 @@ static void destroy(void *state)
     for (int i = 0; i < g->phases; i++) {
         for (int l = 0; l < g->phase[i].lists; l++)
             free(g->phase[i].list[l].segment);
+        free(g->phase[i].piece);
         free(g->phase[i].list);
         free(g->phase[i].list_of_row);
     }

@@ -306,7 +306,7 @@ static void cut_units(struct gradient *g)
     part.blocks = g->ibs;
     const int caches = (int)(cache_bytes() / PIXELS_CACHE), pixels = caches > 1 ? caches * PIXELS : PIXELS;
     const int rows = q->ow < pixels ? pixels / q->ow : 1, strips = (q->oh + rows - 1) / rows;
-    g->strip = strip_make(&g->y, &g->x, &part, true, (q->oh + strips - 1) / strips);
+    g->strip = strip_make(&g->y, &g->x, &part, true, false, (q->oh + strips - 1) / strips);
     g->fused = g->strip.kind != NARROW;
     for (int t = 1; t < g->x.taps; t++)
         g->fused = g->fused && g->x.tap[t].in == g->x.tap[0].in + t;

@@ -52,15 +52,16 @@ static bool inside(const struct axis *axis, int in)
 }
 
 struct strip strip_make(const struct axis *y, const struct axis *x, const struct activation *in, bool gapless,
-                        int rows)
+                        bool in_place, int rows)
 {
     const int strips = (y->n + rows - 1) / rows;
     struct strip s = {.kind = DIRECT, .rows = (y->n + strips - 1) / strips};
-    const bool flat = gapless && x->in_step == 1 && x->n == in->w && y->in_step == 1;
+    const bool within = inside(x, in->w);
+    const bool flat = within && gapless && x->in_step == 1 && x->n == in->w && y->in_step == 1;
     /* Of pixels a step apart, one tap reads every other line only, which would leave half of the caches' sets idle. */
     const bool compact =
         gapless && in->block == 16 && (x->n <= NARROW_WIDTH || (x->taps == 1 && x->in_step > 1));
-    if (y->taps == 0 || x->taps == 0 || (inside(x, in->w) && (flat || !compact))) {
+    if (y->taps == 0 || x->taps == 0 || in_place || (within && (flat || !compact))) {
         s.merged = flat;
         s.pixel = (ptrdiff_t)x->in_step * in->block;
         s.row = (ptrdiff_t)y->in_step * in->w * in->block;

@@ -45,7 +45,7 @@ struct activation {
 
 /* How the input of a phase is read. All distances are in floats, from the pixel that the first taps of the first
  * output row of the strip read.
- *   DIRECT  the tensor itself: no tap reads left or right of the image.
+ *   DIRECT  the tensor itself: no tap reads left or right of the image, or where one does the caller leaves it out.
  *   WIDE    rows copied with their zero padding; [block][row][x][channel].
  *   NARROW  for each tap its own columns, so that rows of output pixels follow each other without a gap and short
  *           rows fill register tiles together; [block][tap][row][x][channel].
@@ -60,9 +60,10 @@ struct strip {
     size_t floats;                 /* to be copied; 0 for DIRECT */
 };
 
-/* Chooses the layout, with at most `rows` output rows a strip. gapless: the output too has its rows one after the other. */
+/* Chooses the layout, with at most `rows` output rows a strip. gapless: the output too has its rows one after the other.
+ * in_place: the caller sees to it that no tap reads outside, so nothing is copied. */
 struct strip strip_make(const struct axis *y, const struct axis *x, const struct activation *in, bool gapless,
-                        int rows);
+                        bool in_place, int rows);
 
 /* Distance of the input that tap (ty, tx) reads. */
 ptrdiff_t strip_tap(const struct strip *strip, const struct axis *y, const struct axis *x,
