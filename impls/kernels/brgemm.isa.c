@@ -72,6 +72,8 @@ SIMD void step(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const float *
         const vec x = vec_all(alone ? at[0][i * a_row] : at[i / REACH][i % REACH * a_row]);
         if (vectors == 4)
             vec_multiply_add_4(sum[i], x, row, vector_of(*b, 3, s.b_block));
+        else if (vectors == 2)
+            vec_multiply_add_2(sum[i], x, row);
         else
 #pragma GCC unroll 3
             for (int v = 0; v < vectors; v++)
