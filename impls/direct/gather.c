@@ -99,15 +99,15 @@ static struct brgemm_shape make_shape(const struct gather *g, const struct turn 
                                  .accumulate = turn->block > 0};
 }
 
-/* Of one panel and one image a piece: the input chunk at a, the weights at b, the output image at c; ahead: what to prefetch
- * meanwhile, or NULL. A piece of one column is worked on downwards, so that it fills register tiles, too. */
-static void compute_piece(const struct gather *g, const struct turn *turn, int panel, int piece,
-                          const float *a, const float *b, float *c, struct panel *ahead)
+/* A band of columns of one panel and one image: the input chunk at a, the weights at b, the output image at c; ahead: what
+ * to prefetch meanwhile, or NULL. A band of one column is worked on downwards, so that it fills register tiles, too. */
+static void compute_band(const struct gather *g, const struct turn *turn, int panel, int band, const float *a,
+                         const float *b, float *c, struct panel *ahead)
 {
     const struct gather_phase *f = &g->phase[turn->item->phase];
     const struct activation *out = &g->out;
     const int y0 = turn->item->y0, last = turn_end(g, turn);
-    const int first = f->piece[piece].first, count = f->piece[piece].count;
+    const int first = f->band[band].first, count = f->band[band].count;
     const ptrdiff_t c_line = (ptrdiff_t)f->y->out_step * out->w * out->block;
     struct brgemm_shape s = make_shape(g, turn, panel);
     a += first * f->strip.pixel;
@@ -117,7 +117,7 @@ static void compute_piece(const struct gather *g, const struct turn *turn, int p
         s.c_row = c_line;
     }
     for (int y = y0, next; y < last; y = next) {
-        const struct gather_list *list = &f->list[f->list_of_row[y] + piece];
+        const struct gather_list *list = &f->list[f->list_of_row[y] + band];
         for (next = y + 1;
              (f->strip.merged || count == 1) && next < last && f->list_of_row[next] == f->list_of_row[y];)
             next++;
@@ -153,7 +153,7 @@ static void spread_pixels(const struct gather *g, const struct turn *turn, int p
         }
 }
 
-/* As compute_piece, all of them, but products: the place of those of all pixels; if one chunk is all, that of GATHER_PIECE. */
+/* As compute_band, all of them, but products: the place of those of all pixels; if one chunk is all, that of GATHER_PIECE. */
 static void compute_and_spread(const struct gather *g, const struct turn *turn, int panel, const float *a,
                                const float *b, float *c, float *products, struct panel *ahead)
 {
@@ -223,8 +223,8 @@ static void take_turn(const struct gather *g, const struct turn *turn, const flo
                 compute_and_spread(g, turn, panel, a + i * a_image, b, c,
                                    products + ((ptrdiff_t)i * g->panels + panel) * g->spread_panel, &ahead);
             else
-                for (int piece = 0; piece < f->pieces; piece++)
-                    compute_piece(g, turn, panel, piece, a + i * a_image, b, c, g->transpose ? &ahead : NULL);
+                for (int band = 0; band < f->bands; band++)
+                    compute_band(g, turn, panel, band, a + i * a_image, b, c, g->transpose ? &ahead : NULL);
         }
         phase_mark(PHASE_MULTIPLY);
     }

@@ -21,14 +21,14 @@
 
 enum { GATHER_PIECE = 28 }; /* pixels: two register tiles of AVX-512 */
 
-/* Columns of the output that have the same horizontal taps. All of them, unless the input is read in place although some
- * taps are outside: the dot kernel, of which few pixels need shorter lists; copying took a fifth to a third of its time. */
-struct gather_piece {
+/* Columns of the output that have the same horizontal taps inside the image. One band is all, unless the input is read in
+ * place although some taps are outside: by the dot kernel, for copying took a fifth to a third of a first layer's time. */
+struct gather_band {
     int first, count;
     struct range taps;
 };
 
-/* The segments of a piece of the output rows for which the vertical taps `taps` are valid. */
+/* The segments of a band of the output rows for which the vertical taps `taps` are valid. */
 struct gather_list {
     struct range taps;
     int of_block; /* segments of one input block; they stand block by block */
@@ -40,10 +40,10 @@ struct gather_phase {
     struct strip strip;
     int chunk; /* input blocks in a call */
     int depth;
-    struct gather_piece *piece;
-    int pieces;
-    struct gather_list *list; /* of all pieces, for each different range of vertical taps */
-    int lists, *list_of_row;  /* of the first piece */
+    struct gather_band *band;
+    int bands;
+    struct gather_list *list; /* of all bands, for each different range of vertical taps */
+    int lists, *list_of_row;  /* of the first band */
     int calls;                /* for a strip of an image, at most */
     ptrdiff_t panel, block; /* floats of its weights from an output block, from an input block to the next */
 };

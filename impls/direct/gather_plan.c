@@ -33,18 +33,18 @@ static bool same_range(struct range a, struct range b)
 }
 
 /* Cuts the columns of a strip that is read in place by their valid taps; others have copies of what is outside. */
-static bool make_pieces(const struct gather *g, struct gather_phase *f)
+static bool make_bands(const struct gather *g, struct gather_phase *f)
 {
-    f->piece = malloc(sizeof *f->piece * (size_t)f->x->n);
-    if (!f->piece)
+    f->band = malloc(sizeof *f->band * (size_t)f->x->n);
+    if (!f->band)
         return false;
     for (int column = 0; column < f->x->n; column++) {
         const struct range taps =
             f->strip.kind == DIRECT ? axis_valid(f->x, column, g->in.w) : (struct range){0, f->x->taps};
-        if (f->pieces > 0 && same_range(f->piece[f->pieces - 1].taps, taps))
-            f->piece[f->pieces - 1].count++;
+        if (f->bands > 0 && same_range(f->band[f->bands - 1].taps, taps))
+            f->band[f->bands - 1].count++;
         else
-            f->piece[f->pieces++] = (struct gather_piece){column, 1, taps};
+            f->band[f->bands++] = (struct gather_band){column, 1, taps};
     }
     return true;
 }
@@ -74,10 +74,10 @@ static bool make_list(const struct gather *g, struct gather_phase *f, struct ran
     return true;
 }
 
-/* Rows of output pixels with the same valid taps share the lists of all pieces. */
+/* Rows of output pixels with the same valid taps share the lists of all bands. */
 static bool make_lists(const struct gather *g, struct gather_phase *f)
 {
-    f->list = malloc(sizeof(struct gather_list) * (size_t)f->y->n * (size_t)f->pieces);
+    f->list = malloc(sizeof(struct gather_list) * (size_t)f->y->n * (size_t)f->bands);
     f->list_of_row = malloc(sizeof(int) * (size_t)f->y->n);
     if (!f->list || !f->list_of_row)
         return false;
@@ -87,11 +87,11 @@ static bool make_lists(const struct gather *g, struct gather_phase *f)
             taps = (struct range){0, 0};
         int l = 0;
         while (l < f->lists && !same_range(f->list[l].taps, taps))
-            l += f->pieces;
+            l += f->bands;
         f->list_of_row[row] = l;
         const bool found = l < f->lists;
-        for (int piece = 0; !found && piece < f->pieces; piece++)
-            if (!make_list(g, f, taps, f->piece[piece].taps))
+        for (int band = 0; !found && band < f->bands; band++)
+            if (!make_list(g, f, taps, f->band[band].taps))
                 return false;
     }
     return true;
@@ -127,7 +127,7 @@ static bool make_phase(struct gather *g, struct gather_phase *f, const struct ax
         g->weight_floats = (size_t)(g->width * f->chunk * f->block);
     if (f->strip.floats > g->copy_floats)
         g->copy_floats = f->strip.floats;
-    return make_pieces(g, f) && make_lists(g, f);
+    return make_bands(g, f) && make_lists(g, f);
 }
 
 /* Strips of all phases, those of neighbouring rows together. */
@@ -192,7 +192,7 @@ static void destroy(void *state)
     for (int i = 0; i < g->phases; i++) {
         for (int l = 0; l < g->phase[i].lists; l++)
             free(g->phase[i].list[l].segment);
-        free(g->phase[i].piece);
+        free(g->phase[i].band);
         free(g->phase[i].list);
         free(g->phase[i].list_of_row);
     }
