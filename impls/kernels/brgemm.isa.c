@@ -159,9 +159,9 @@ struct call {
  *
  * What a tile and a segment cost besides their steps, a neighbor on the core makes dear. So the shape is a copy, for gcc has
  * to read again whatever a store to C might have changed; each kind of prefetching has a loop; and vec_pointer keeps gcc
- * from holding a pointer for each row of C meanwhile. A segment of 16 steps of 3 x 4 has 19 instructions besides
- * them instead of 25, a tile 56 instead of 109 (executed, as callgrind counts); 1x1 layers gained 3 % forward and backward (two busy Zen 3 cores, in turns
- * with the kernel before, 12 layers). Unrolling 16 times saved the inner loop and lost 5 % to spills. */
+ * from holding a pointer for each row of C meanwhile. A segment of 16 steps of 3 x 4 has 19 instructions besides them instead
+ * of 25, a tile 56 instead of 109 (executed, as callgrind counts); 1x1 layers gained 3 % forward and backward (two busy Zen 3
+ * cores, in turns with the kernel before, 12 layers). Unrolling 16 times saved the inner loop and lost 5 % to spills. */
 SIMD void tiles(int rows, int vectors, int whole, struct strides st, enum prefetch prefetch,
                 struct call *call, int count)
 {
