@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Ours against oneDNN: for each layer and pass, how many times faster the best of the suite's own implementations is
-than the best of oneDNN's. Two tables: without and with onednn-winograd. Layers of networks have a training step too:
-forward + backward (not of the first layer) + weight update with its SGD step, which the column of the weight update does
-not hold (t_sgd_s in points.csv). Below the layers the geometric mean over the distinct ones,
-and the ratio of total times, each layer counted as often as its network has it.
+than the best of oneDNN's. Two tables: without onednn-winograd and, where it was measured, with it. Layers of networks
+have a training step too: forward + backward (not of the first layer) + weight update with its SGD step, which the
+column of the weight update does not hold (t_sgd_s in points.csv). Below the layers the geometric mean over the distinct
+ones, and the ratio of total times, each layer counted as often as its network has it.
 
 In brackets the 95 % interval over the worker processes: each gives one ratio, in which the best are chosen again, so
 that the choice is part of the uncertainty. A process in which the budget left out one of oneDNN's implementations
@@ -127,8 +127,11 @@ def main():
     compared = pd.concat([with_steps(compare(summary, tables, against)) for against in TABLES], ignore_index=True)
     if compared["ratio"].isna().all():
         raise data.DataError("nothing to compare: no layer has both an implementation of ours and one of oneDNN")
+    measured = summary.groupby(data.SETTING + ["mb"])["impl"].agg(set)
     everything = []
     for key, rows in compared.groupby(data.SETTING + ["mb", "against"], sort=False):
+        if not set(TABLES[key[-1]]) - set(data.BASELINE) <= measured[key[:-1]]:
+            continue
         below = [line for _, of_pass in rows.groupby("pass", sort=False) for line in summaries(of_pass)]
         below.sort(key=lambda line: line["layer"])
         everything.append((key, rows, pd.concat([rows, pd.DataFrame(below)], ignore_index=True)))

@@ -226,8 +226,15 @@ class Ratios(Case):
         self.assertIn("\n| 32-16 @28 k3 | 2.00 direct |\n",
                       self.command("versus.py", "--format", "markdown", self.study).stdout)
         rows = list(csv.DictReader(io.StringIO(self.command("versus.py", "--format", "csv", self.study).stdout)))
-        self.assertEqual(len(rows), 8)  # two tables of two layers and two summaries
+        self.assertEqual(len(rows), 4)  # two layers and two summaries
         self.assertEqual({row["ratio"] for row in rows}, {"2"})
+
+    def test_a_second_table_where_onednn_has_winograd(self):
+        self.write([point("direct", 1), point("onednn", 4), point("onednn-winograd", 2)])
+        out = self.command("versus.py", self.study).stdout
+        self.assertRegex(out, r"(?s)times faster than oneDNN\n.*4\.00 direct.*times faster than oneDNN with Winograd\n.*2\.00 direct")
+        self.write([point("direct", 1), point("onednn", 4), failed("onednn-winograd", "SKIP")])
+        self.assertNotIn("with Winograd", self.command("versus.py", self.study).stdout)
 
     def test_ours_can_be_chosen(self):
         self.write([point("direct", 2), point("im2col", 3), point("winograd-f4", 1), point("onednn", 6)])
