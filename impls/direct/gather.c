@@ -78,6 +78,15 @@ static int panel_width(const struct gather *g, int panel)
     return left < g->width ? left : g->width;
 }
 
+/* The weights of a panel for a turn's input blocks, as they are. */
+static const float *panel_weights(const struct gather *g, const struct turn *turn, int panel,
+                                  const float *weights)
+{
+    const struct gather_phase *f = &g->phase[turn->item->phase];
+    return weights + ((ptrdiff_t)turn->group * g->out.blocks + panel * g->width) * f->panel +
+           turn->block * f->block;
+}
+
 /* Where the strip of a turn ends. */
 static int turn_end(const struct gather *g, const struct turn *turn)
 {
@@ -99,10 +108,11 @@ static struct brgemm_shape make_shape(const struct gather *g, const struct turn 
                                  .accumulate = turn->block > 0};
 }
 
-/* A band of columns of one panel and one image: the input chunk at a, the weights at b, the output image at c; ahead: what
- * to prefetch meanwhile, or NULL. A band of one column is worked on downwards, so that it fills register tiles, too. */
+/* A band of columns of one panel and one image: the input chunk at a, the weights at b, the output image at c. What to
+ * prefetch meanwhile: ahead, which are to be transposed, or NULL; and lines, which are not. A band of one column is
+ * worked on downwards, so that it fills register tiles, too. */
 static void compute_band(const struct gather *g, const struct turn *turn, int panel, int band, const float *a,
-                         const float *b, float *c, struct panel *ahead)
+                         const float *b, float *c, struct panel *ahead, struct brgemm_ahead lines)
 {
     const struct gather_phase *f = &g->phase[turn->item->phase];
     const struct activation *out = &g->out;
@@ -110,6 +120,7 @@ static void compute_band(const struct gather *g, const struct turn *turn, int pa
     const int first = f->band[band].first, count = f->band[band].count;
     const ptrdiff_t c_line = (ptrdiff_t)f->y->out_step * out->w * out->block;
     struct brgemm_shape s = make_shape(g, turn, panel);
+    s.ahead = lines;
     a += first * f->strip.pixel;
     c += ((ptrdiff_t)f->y->out * out->w + f->x->out) * out->block + first * s.c_row;
     if (count == 1) {
@@ -130,6 +141,7 @@ static void compute_band(const struct gather *g, const struct turn *turn, int pa
                    b, c + y * c_line);
         else
             g->kernel->run(&s, segments, list->segment, from, b, c + y * c_line);
+        s.ahead = (struct brgemm_ahead){0};
         if (ahead)
             panel_prefetch(g, ahead);
     }
@@ -206,10 +218,14 @@ static void take_turn(const struct gather *g, const struct turn *turn, const flo
     next.block += turn->blocks;
     next.blocks = g->in.blocks - next.block < turn->blocks ? g->in.blocks - next.block : turn->blocks;
     for (int panel = turn->panel, last = panel + turn->panels - 1; panel <= last; panel++) {
-        struct panel ahead = panel < last ? panel_open(g, turn, panel + 1, weights)
-                                          : panel_open(g, &next, turn->panel, weights);
-        const float *b = weights + ((ptrdiff_t)turn->group * g->out.blocks + panel * g->width) * f->panel +
-                         turn->block * f->block;
+        const struct turn *then = panel < last ? turn : &next;
+        const int coming = panel < last ? panel + 1 : turn->panel;
+        struct panel ahead = panel_open(g, then, coming, weights);
+        struct brgemm_ahead lines = {0};
+        if (!g->transpose && then->blocks > 0)
+            lines = (struct brgemm_ahead){panel_weights(g, then, coming, weights), f->panel,
+                                          BRGEMM_AHEAD * panel_width(g, coming)};
+        const float *b = panel_weights(g, turn, panel, weights);
         if (g->transpose) {
             const struct panel now = panel_open(g, turn, panel, weights);
             panel_transpose(g, &now, transposed);
@@ -224,7 +240,9 @@ static void take_turn(const struct gather *g, const struct turn *turn, const flo
                                    products + ((ptrdiff_t)i * g->panels + panel) * g->spread_panel, &ahead);
             else
                 for (int band = 0; band < f->bands; band++)
-                    compute_band(g, turn, panel, band, a + i * a_image, b, c, g->transpose ? &ahead : NULL);
+                    compute_band(g, turn, panel, band, a + i * a_image, b, c, g->transpose ? &ahead : NULL,
+                                 lines);
+            lines = (struct brgemm_ahead){0};
         }
         phase_mark(PHASE_MULTIPLY);
     }
