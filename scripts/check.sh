@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-sections=(format text shell python report layers gcc clang asan avx512 nehalem readme slurm debian13)
+sections=(format text shell python tables report layers gcc clang asan avx512 nehalem readme slurm debian13)
 
 # Sanitizers and emulators are slow: fewer random problems than the default in tests/support.h.
 few_problems=30
@@ -42,6 +42,17 @@ check_shell() {
 
 check_python() {
   git ls-files '*.py' | xargs pyflakes3
+}
+
+# The tables under results/ are what versus.py makes of the studies beside them.
+check_tables() {
+  local tables table
+  tables=$(git ls-files 'results/*/versus.txt')
+  [[ -n $tables ]] || { echo "no versus.txt under results/"; return 1; }
+  for table in $tables; do
+    echo "$table"
+    scripts/versus.py "$(dirname "$table")" | diff "$table" -
+  done
 }
 
 # In headless Chromium; where that is missing the test skips itself, here it must not.
