@@ -57,8 +57,10 @@ mutate 'direct: weights of bwd are not turned' 'direct bwd*' impls/direct/gather
     's/(y->tap\[tap \/ x->taps\].k \* g->native.problem.kw + x->tap\[tap % x->taps\].k) \* B/tap * B/'
 mutate 'direct: columns of bwd that lack a tap' 'direct bwd*' impls/direct/gather.c \
     's/s.a_row = f->strip.row;/s.a_row = f->strip.pixel;/'
-mutate 'direct: the first input block of upd' 'direct upd*' impls/direct/gradient.c \
-    's/int i = 0; i < task->ibs/int i = task->ibs > 1; i < task->ibs/'
+mutate 'direct: the first blocks of upd' 'direct upd*' impls/direct/gradient.c \
+    's/int n = 0; n < task->ibs/int n = task->ibs > 1; n < task->ibs/'
+mutate 'direct: upd in the order of memory' 'direct upd*' impls/direct/gradient.c \
+    's|width \* (g->in_order ? n / task->ibs : n % panels)|width * (n % panels)|'
 mutate 'direct: the partial sums of the second thread' 'direct upd*' impls/direct/gradient.c \
     's/int other = 1; other < threads/int other = 2; other < threads/'
 mutate 'direct: merged groups are not separated' 'direct*' impls/direct/native.c \

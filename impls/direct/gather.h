@@ -2,7 +2,7 @@
  * one call of the register kernel a run of rows, one segment per (input channel block, tap). Backward reads dst
  * with the weights transposed: a panel at a time, anew for each strip, just before they are used, and prefetched during the
  * one before, for they lie far apart. Transposing all at once before took 8 % of the time at 7x7, where few pixels share
- * them (one thread, Zen 4).
+ * them (one thread, Zen 4). Forward's lie in the order of their use: the register tiles prefetch the next panel's.
  *
  * A 1x1 convolution with a stride leaves most pixels of src without a tap. Backward is then one phase whose products stand
  * side by side, as those of stride 1, and a piece at a time are spread among the zeros, so that the stores of one piece
