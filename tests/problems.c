@@ -26,11 +26,22 @@ struct axis {
     int in, out, kernel, stride, pad, dilation;
 };
 
+static int length_random(uint64_t *r)
+{
+    return PICK(r, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 23, 28, 31, 32, 33, 40, 64, 100);
+}
+
+/* As networks have it, and kernels of their own may be for: three taps and one element of padding. */
+static struct axis axis_usual(uint64_t *r, int stride)
+{
+    const int in = length_random(r);
+    return (struct axis){.in = in, .out = (in - 1) / stride + 1, .kernel = 3, .stride = stride, .pad = 1};
+}
+
 /* winograd: its stride, for a 3 x 3 kernel without dilation; 0: anything. */
 static struct axis axis_random(uint64_t *r, int winograd)
 {
-    struct axis a = {
-        .in = PICK(r, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 23, 28, 31, 32, 33, 40, 64, 100)};
+    struct axis a = {.in = length_random(r)};
     a.kernel = winograd ? 3 : PICK(r, 1, 1, 1, 2, 3, 3, 4, 5, 7, 11);
     a.stride = winograd ? winograd : PICK(r, 1, 1, 1, 2, 2, 2, 3, 4, 5);
     a.dilation = winograd ? 0 : PICK(r, 0, 0, 0, 0, 1, 1, 2, 3);
@@ -43,7 +54,9 @@ static struct axis axis_random(uint64_t *r, int winograd)
 
 static struct conv_problem candidate(uint64_t *r, int winograd, int channels)
 {
-    const struct axis h = axis_random(r, winograd), w = axis_random(r, winograd);
+    const int usual = channels == 0 ? PICK(r, 0, 0, 1, 2) : 0;
+    const struct axis h = usual ? axis_usual(r, usual) : axis_random(r, winograd);
+    const struct axis w = usual ? axis_usual(r, usual) : axis_random(r, winograd);
     int g = 1, ic, oc;
     switch (channels) {
     case 0: /* depthwise, sometimes with a channel multiplier */
