@@ -69,12 +69,18 @@ mutate 'direct: the last column of depthwise taps' 'direct*' impls/kernels/depth
     's/int j = 0; j < columns; j++/int j = 0; j < columns - (columns > 1); j++/'
 mutate 'direct: the second block of depthwise taps' 'direct*' impls/kernels/depthwise.isa.c \
     's/s.accumulate = row > 0/s.accumulate = false/'
-mutate 'direct: the last line of a depthwise gradient' 'direct upd*' impls/kernels/depthwise.isa.c \
-    's/int line = 0; line < s->lines;/int line = 0; line < s->lines - (s->lines > 1);/'
-mutate 'direct: the second piece of a depthwise row' 'direct upd*' impls/direct/depthwise.c \
+mutate 'direct: the last line of a depthwise piece' 'direct*' impls/kernels/depthwise.isa.c \
+    's/int y = 0; y < s->lines;/int y = 0; y < s->lines - (s->lines > 1);/'
+mutate 'direct: a depthwise border on the right' 'direct*' impls/kernels/depthwise.isa.c \
+    's/rows, 0, columns - 1, stride/rows, 0, columns, stride/'
+mutate 'direct: positions of depthwise that are left over' 'direct*' impls/kernels/depthwise.isa.c \
+    's/for (; n > 0; n--)/for (; group > 1 ? n > 1 : n > 0; n--)/'
+mutate 'direct: what depthwise backward spreads to the next line' 'direct bwd*' impls/kernels/depthwise.isa.c \
+    's/if (rows > 1 \&\& columns > 1)/if (false)/'
+mutate 'direct: the second piece of a depthwise row' 'direct*' impls/direct/depthwise.c \
     's/last->taps.first == taps.first/true/'
-mutate 'direct: the depthwise sums of the second thread' 'direct upd*' impls/direct/depthwise.c \
-    's/int other = 1; t == 0/int other = 2; t == 0/'
+mutate 'direct: the depthwise sums of the second chunk' 'direct upd*' impls/direct/depthwise.c \
+    's/unit < (plane + 1) \* d->chunks/unit < plane * d->chunks + 1/'
 
 mutate 'im2col, im2col-blas: the first tap' 'im2col*' impls/im2col/columns.isa.c \
     's/size_t tap = 0; tap < taps/size_t tap = taps > 1; tap < taps/'

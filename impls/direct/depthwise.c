@@ -1,9 +1,9 @@
 /* Depthwise: 16 channels side by side. All tensors are read and written in place: output pixels for which the same taps
  * are inside the image are one piece, and a call of the kernel takes all these taps. So no pass copies a border, and
- * the gradient reads dst once for nine taps.
+ * the gradient reads dst once for nine taps. Of three taps in a row the kernel itself leaves out those beyond the border.
  *
- * Threads share (block of channels, images, piece of rows). In the gradient that is cut into parts, whoever computes
- * them; one that begins in the middle of a block sums into weights of its own, which are added at the end.
+ * Threads share units (images, block of channels, rows) in the order of memory, which makes both tensors streams. In the
+ * gradient each unit has sums of its own, whoever computes it, which are added at the end.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "direct.h"
@@ -24,17 +24,19 @@ enum { B = LAYOUT_BLOCK };
  * its sums up after each unit, of several images if need be: both operands (64 bytes a pixel each) stay in 32 KB. */
 enum { PIXELS = 60, GRADIENT_PIXELS = 196 };
 
-/* Pixels between what is read and what is prefetched: 4 KB of a stream; with none and with 32 forward was slower (measured). */
+/* Pixels between what is read or written and what is prefetched: 4 KB of a stream. It made 14x14 a fifth faster; of small
+ * images, which are some streams side by side, it made a sixth slower, and the gradient by as much (measured, in turns). */
 enum { AHEAD = 64 };
 
-/* Parts of the gradient for each thread: so many that waiting for the last one costs at most 3 % of the time. */
-enum { PARTS = 32 };
+/* Units of the gradient for each thread: so many that waiting for the last one costs at most 3 % of the time. */
+enum { UNITS = 32 };
 
 /* Positions first .. first + count - 1 of an axis, for which the same taps are valid. */
 struct piece {
     const struct axis *axis;
     int first, count;
     struct range taps;
+    int left, right; /* so many of the first and last lack the first and the last of three taps */
 };
 
 /* Rows or columns of an image: the phases of the output (see strip.h), cut into pieces. */
@@ -44,16 +46,23 @@ struct cut {
     int axes, pieces;
 };
 
+/* What the kernel is called with for a piece of rows and one of columns; from the first pixels of a block and its first tap. */
+struct call {
+    struct depthwise_shape shape;
+    ptrdiff_t in, out, weights;
+};
+
 struct depthwise {
-    struct native native;
-    const struct depthwise_kernel *kernel;
-    enum conv_tensor output, in, out; /* out: dst in the gradient, too */
-    struct activation from, to;       /* an image of a block, read and written */
-    struct cut rows, columns;
-    int threads, together; /* together: images in a call */
-    int parts;             /* of the gradient */
-    bool hops;             /* the gradient of a small image: the next one in memory is another block's */
-    long units;            /* (images, piece of rows) of a block */
+    int groups, threads;
+    size_t weight_block;
+    enum conv_tensor in, out;      /* out: dst in the gradient, too */
+    ptrdiff_t in_plane, out_plane; /* floats of an image of a block */
+    filter_fn *filter;             /* one of these two */
+    correlate_fn *correlate;
+    int together;      /* images in a call */
+    struct call *call; /* of an image of a block, or of those together */
+    int calls, chunks; /* chunks: a unit each */
+    long units;
 };
 
 static int piece_order(const void *a, const void *b)
@@ -81,11 +90,31 @@ static bool cut_make(struct cut *cut, const struct extent *e, enum conv_tensor o
             if (last && last->count < most && last->taps.first == taps.first && last->taps.last == taps.last)
                 last->count++;
             else
-                cut->piece[cut->pieces++] = (struct piece){axis, at, 1, taps};
+                cut->piece[cut->pieces++] =
+                    (struct piece){.axis = axis, .first = at, .count = 1, .taps = taps};
         }
     }
     qsort(cut->piece, (size_t)cut->pieces, sizeof *cut->piece, piece_order);
     return true;
+}
+
+/* Of an only axis with so many taps, what lacks the first or last one at the borders joins the rest. */
+static void cut_join(struct cut *cut, int taps)
+{
+    struct piece *first = cut->piece, *last = first + cut->pieces - 1;
+    const bool left = cut->pieces > 1 && first->taps.first == 1 && first->taps.last == taps;
+    const bool right = cut->pieces > 1 && last->taps.first == 0 && last->taps.last == taps - 1;
+    const struct piece *middle = first + left;
+    if (cut->axes > 1 || cut->axis->taps != taps || middle->taps.first != 0 || middle->taps.last != taps ||
+        cut->pieces != left + 1 + right)
+        return;
+    *first = (struct piece){.axis = cut->axis,
+                            .first = 0,
+                            .count = cut->axis->n,
+                            .taps = middle->taps,
+                            .left = left ? first->count : 0,
+                            .right = right ? last->count : 0};
+    cut->pieces = 1;
 }
 
 /* Distance of neighboring valid taps in the input, and of their weights. */
@@ -105,135 +134,6 @@ static struct tap tap_first(const struct piece *piece)
     return (struct tap){tap->k, piece->first * piece->axis->in_step + tap->in};
 }
 
-/* Pieces y and x of images in a row. weights: of the block. */
-static void compute(const struct depthwise *d, struct depthwise_shape s, const struct piece *y,
-                    const struct piece *x, const float *in, float *out, float *weights)
-{
-    const struct tap first_y = tap_first(y), first_x = tap_first(x), step_y = tap_step(y),
-                     step_x = tap_step(x);
-    const ptrdiff_t kw = d->native.problem.kw;
-    s.lines = y->count;
-    s.depth = x->count;
-    s.rows = y->taps.last - y->taps.first;
-    s.columns = x->taps.last - x->taps.first;
-    s.in_line = (ptrdiff_t)y->axis->in_step * d->from.w * B;
-    s.in_k = (ptrdiff_t)x->axis->in_step * B;
-    s.in_row = (ptrdiff_t)step_y.in * d->from.w * B;
-    s.in_column = (ptrdiff_t)step_x.in * B;
-    s.out_line = (ptrdiff_t)y->axis->out_step * d->to.w * B;
-    s.out_k = (ptrdiff_t)x->axis->out_step * B;
-    s.tap_row = step_y.k * kw * B;
-    s.tap_column = (ptrdiff_t)step_x.k * B;
-    if (x->count == 1 || x->axis->out || y->axis->out) /* of a strided output, one phase prefetches for all */
-        s.in_ahead = s.out_ahead = 0;
-    in += ((ptrdiff_t)first_y.in * d->from.w + first_x.in) * B;
-    out += ((ptrdiff_t)(y->axis->out + y->first * y->axis->out_step) * d->to.w + x->axis->out +
-            x->first * x->axis->out_step) *
-           B;
-    weights += (first_y.k * kw + first_x.k) * B;
-    if (d->output != CONV_WEI)
-        d->kernel->filter(&s, in, weights, out);
-    else if (s.rows > 0 && s.columns > 0)
-        d->kernel->correlate(&s, in, out, weights);
-}
-
-static ptrdiff_t floats(const struct activation *a)
-{
-    return (ptrdiff_t)a->h * a->w * B;
-}
-
-static void take_unit(const struct depthwise *d, int group, int image, int row,
-                      float *const tensor[CONV_TENSORS], float *weights)
-{
-    const struct conv_problem *q = &d->native.problem;
-    const struct piece *y = &d->rows.piece[row];
-    struct depthwise_shape s = {.images = q->mb - image < d->together ? q->mb - image : d->together,
-                                .in_image = q->g * floats(&d->from),
-                                .out_image = q->g * floats(&d->to),
-                                .in_ahead = AHEAD * B,
-                                .out_ahead = AHEAD * B};
-    if (d->hops) {
-        s.in_ahead = s.images * s.in_image;
-        s.out_ahead = s.images * s.out_image;
-    }
-    const ptrdiff_t plane = (ptrdiff_t)image * q->g + group;
-    for (const struct piece *x = d->columns.piece; x < d->columns.piece + d->columns.pieces; x++)
-        compute(d, s, y, x, tensor[d->in] + plane * floats(&d->from), tensor[d->out] + plane * floats(&d->to),
-                weights);
-}
-
-/* Forward and backward: units in the order of memory, which makes both tensors streams. */
-static void run(const void *state, float *const tensor[CONV_TENSORS], float *scratch)
-{
-    (void)scratch;
-    const struct depthwise *d = state;
-    const int groups = d->native.problem.g;
-    const long total = groups * d->units, rows = d->rows.pieces;
-    struct share share[d->threads];
-    share_evenly(share, d->threads, total);
-#pragma omp parallel num_threads(d->threads)
-    {
-        const int t = omp_get_thread_num();
-        for (long at, end; share_take(share, d->threads, t, &at, &end);)
-            for (; at < end; at++) {
-                const int group = (int)(at / rows % groups), image = (int)(at / rows / groups) * d->together;
-                take_unit(d, group, image, (int)(at % rows), tensor,
-                          tensor[CONV_WEI] + group * native_weight_block(&d->native));
-            }
-        phase_mark(PHASE_MULTIPLY);
-    }
-}
-
-/* Adds what the part [begin, end) summed into its own block, if it began in the middle of one. */
-static void add_partial(const struct depthwise *d, long begin, long end, const float *partial, float *weights)
-{
-    const size_t block = native_weight_block(&d->native);
-    float *to = weights + begin / d->units * block;
-    for (size_t n = 0; begin % d->units && begin < end && n < block; n++)
-        to[n] += partial[n];
-}
-
-/* Units [begin, end): those of a block that began before them into `partial`. */
-static void sum_part(const struct depthwise *d, long begin, long end, float *const tensor[CONV_TENSORS],
-                     float *partial)
-{
-    const size_t block = native_weight_block(&d->native);
-    const int rows = d->rows.pieces;
-    float *dw = partial;
-    for (long at = begin; at < end; at++) {
-        const long unit = at % d->units;
-        if (unit == 0)
-            dw = tensor[CONV_WEI] + at / d->units * block;
-        if (at == begin || unit == 0)
-            memset(dw, 0, block * sizeof(float));
-        take_unit(d, (int)(at / d->units), (int)(unit / rows) * d->together, (int)(unit % rows), tensor, dw);
-    }
-}
-
-static void run_gradient(const void *state, float *const tensor[CONV_TENSORS], float *scratch)
-{
-    const struct depthwise *d = state;
-    const size_t block = native_weight_block(&d->native);
-    const long total = d->native.problem.g * d->units;
-    struct share share[d->threads];
-    share_evenly(share, d->threads, d->parts);
-#pragma omp parallel num_threads(d->threads)
-    {
-        const int t = omp_get_thread_num();
-        for (long part, last; share_take(share, d->threads, t, &part, &last);)
-            for (; part < last; part++)
-                sum_part(d, total * part / d->parts, total * (part + 1) / d->parts, tensor,
-                         scratch + part * block);
-#pragma omp barrier
-        phase_mark(PHASE_MULTIPLY);
-#pragma omp master
-        for (int part = 1; part < d->parts; part++)
-            add_partial(d, total * part / d->parts, total * (part + 1) / d->parts, scratch + part * block,
-                        tensor[CONV_WEI]);
-        phase_mark(PHASE_REDUCE);
-    }
-}
-
 static void cut_free(struct cut *cut)
 {
     for (int i = 0; i < cut->axes; i++)
@@ -242,12 +142,155 @@ static void cut_free(struct cut *cut)
     free(cut->piece);
 }
 
+/* The call for pieces y and x. */
+static struct call call_make(const struct piece *y, const struct piece *x, int in_w, int out_w, int kw)
+{
+    const struct tap first_y = tap_first(y), first_x = tap_first(x), step_y = tap_step(y),
+                     step_x = tap_step(x);
+    const int out_y = y->axis->out + y->first * y->axis->out_step;
+    const int out_x = x->axis->out + x->first * x->axis->out_step;
+    return (struct call){.shape = {.lines = y->count,
+                                   .depth = x->count,
+                                   .rows = y->taps.last - y->taps.first,
+                                   .columns = x->taps.last - x->taps.first,
+                                   .left = x->left,
+                                   .right = x->right,
+                                   .in_line = (ptrdiff_t)y->axis->in_step * in_w * B,
+                                   .in_k = (ptrdiff_t)x->axis->in_step * B,
+                                   .in_row = (ptrdiff_t)step_y.in * in_w * B,
+                                   .in_column = (ptrdiff_t)step_x.in * B,
+                                   .out_line = (ptrdiff_t)y->axis->out_step * out_w * B,
+                                   .out_k = (ptrdiff_t)x->axis->out_step * B,
+                                   .tap_row = (ptrdiff_t)step_y.k * kw * B,
+                                   .tap_column = (ptrdiff_t)step_x.k * B},
+                         .in = ((ptrdiff_t)first_y.in * in_w + first_x.in) * B,
+                         .out = ((ptrdiff_t)out_y * out_w + out_x) * B,
+                         .weights = ((ptrdiff_t)first_y.k * kw + first_x.k) * B};
+}
+
+/* weights: of its block. */
+static void take_unit(const struct depthwise *d, long unit, float *const tensor[CONV_TENSORS], float *weights)
+{
+    const long plane = unit / d->chunks, chunk = unit % d->chunks;
+    const ptrdiff_t first = plane / d->groups * d->groups * d->together + plane % d->groups;
+    const float *in = tensor[d->in] + first * d->in_plane;
+    float *out = tensor[d->out] + first * d->out_plane;
+    for (long i = d->calls * chunk / d->chunks; i < d->calls * (chunk + 1) / d->chunks; i++) {
+        const struct call *c = &d->call[i];
+        if (d->filter)
+            d->filter(&c->shape, in + c->in, weights + c->weights, out + c->out);
+        else
+            d->correlate(&c->shape, in + c->in, out + c->out, weights + c->weights);
+    }
+}
+
+static void run(const void *state, float *const tensor[CONV_TENSORS], float *scratch)
+{
+    (void)scratch;
+    const struct depthwise *d = state;
+    struct share share[d->threads];
+    share_evenly(share, d->threads, d->units);
+#pragma omp parallel num_threads(d->threads)
+    {
+        const int t = omp_get_thread_num();
+        for (long at, end; share_take(share, d->threads, t, &at, &end);)
+            for (; at < end; at++)
+                take_unit(d, at, tensor, tensor[CONV_WEI] + at / d->chunks % d->groups * d->weight_block);
+        phase_mark(PHASE_MULTIPLY);
+    }
+}
+
+static void run_gradient(const void *state, float *const tensor[CONV_TENSORS], float *scratch)
+{
+    const struct depthwise *d = state;
+    const size_t block = d->weight_block;
+    struct share share[d->threads];
+    share_evenly(share, d->threads, d->units);
+#pragma omp parallel num_threads(d->threads)
+    {
+        const int t = omp_get_thread_num();
+        for (long at, end; share_take(share, d->threads, t, &at, &end);)
+            for (; at < end; at++) {
+                memset(scratch + at * block, 0, block * sizeof(float));
+                take_unit(d, at, tensor, scratch + at * block);
+            }
+#pragma omp barrier
+        phase_mark(PHASE_MULTIPLY);
+#pragma omp for
+        for (long group = 0; group < d->groups; group++) {
+            float *dw = tensor[CONV_WEI] + group * block;
+            memset(dw, 0, block * sizeof(float));
+            for (long plane = group; plane < d->units / d->chunks; plane += d->groups)
+                for (long unit = plane * d->chunks; unit < (plane + 1) * d->chunks; unit++)
+#pragma omp simd
+                    for (size_t n = 0; n < block; n++)
+                        dw[n] += scratch[unit * block + n];
+        }
+        phase_mark(PHASE_REDUCE);
+    }
+}
+
 static void destroy(void *state)
 {
     struct depthwise *d = state;
-    cut_free(&d->rows);
-    cut_free(&d->columns);
+    free(d->call);
     free(d);
+}
+
+/* An axis on which backward spreads each pixel of dst to three of src, two of its own and one of the pixel before. */
+static bool extent_halves(const struct extent *e)
+{
+    return e->kernel == 3 && e->stride == 2 && e->pad == 1 && e->dilation == 1 && e->in == 2 * e->out &&
+           e->out > 1;
+}
+
+/* Fills the table of calls. False: no memory. */
+static bool calls_make(struct depthwise *d, const struct conv_problem *q, const struct cut *rows,
+                       const struct cut *columns)
+{
+    d->call = malloc(sizeof *d->call * (size_t)rows->pieces * (size_t)columns->pieces);
+    if (!d->call)
+        return false;
+    for (int y = 0; y < rows->pieces; y++)
+        for (int x = 0; x < columns->pieces; x++) {
+            struct call c = call_make(&rows->piece[y], &columns->piece[x], d->in == CONV_DST ? q->ow : q->iw,
+                                      d->out == CONV_DST ? q->ow : q->iw, q->kw);
+            c.shape.images = d->together;
+            c.shape.ahead = d->together > 1 ? 0 : AHEAD * B;
+            c.shape.in_image = d->groups * d->in_plane;
+            c.shape.out_image = d->groups * d->out_plane;
+            if (d->filter || (c.shape.rows > 0 && c.shape.columns > 0))
+                d->call[d->calls++] = c;
+        }
+    return true;
+}
+
+/* Cuts the output into pieces, and makes their calls. False: no memory. */
+static bool output_cut(struct depthwise *d, const struct conv_problem *q, enum conv_tensor output,
+                       const struct depthwise_kernel *kernel)
+{
+    struct extent h = {q->ih, q->oh, q->kh, q->sh, q->ph, q->dh + 1};
+    struct extent w = {q->iw, q->ow, q->kw, q->sw, q->pw, q->dw + 1};
+    const bool spreads = output == CONV_SRC && extent_halves(&h) && extent_halves(&w);
+    const int columns_out = d->out == CONV_DST ? q->ow : q->iw;
+    if (spreads) {
+        d->filter = kernel->spread;
+        output = CONV_DST;
+        h = (struct extent){q->oh, q->oh, 2, 1, 0, 1};
+        w = (struct extent){q->ow, q->ow, 2, 1, 0, 1};
+    }
+    struct cut rows = {0}, columns = {0};
+    bool done = cut_make(&rows, &h, output, 1 + (d->filter ? PIXELS : GRADIENT_PIXELS) / (columns_out + 1)) &&
+                cut_make(&columns, &w, output, columns_out);
+    if (done) {
+        cut_join(&columns, spreads ? 2 : 3);
+        if (spreads)
+            rows.axis->out_step = columns.axis->out_step = 2;
+        done = calls_make(d, q, &rows, &columns);
+    }
+    cut_free(&rows);
+    cut_free(&columns);
+    return done;
 }
 
 static const char *plan(struct conv_plan *plan, const struct native *native, void **state)
@@ -256,33 +299,32 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     if (!d)
         return "out of memory";
     const struct conv_problem *q = &native->problem;
-    const bool backward = plan->output == CONV_SRC;
-    d->native = *native;
-    d->kernel = depthwise_kernel(plan->isa);
-    d->output = plan->output;
-    d->in = backward ? CONV_DST : CONV_SRC;
-    d->out = backward ? CONV_SRC : CONV_DST;
-    d->from = backward ? native->dst : native->src;
-    d->to = backward ? native->src : native->dst;
-    d->threads = plan->threads;
-    const struct extent h = {q->ih, q->oh, q->kh, q->sh, q->ph, q->dh + 1};
-    const struct extent w = {q->iw, q->ow, q->kw, q->sw, q->pw, q->dw + 1};
-    const int most = plan->output == CONV_WEI ? GRADIENT_PIXELS : PIXELS;
-    if (!cut_make(&d->rows, &h, d->output, 1 + most / (d->to.w + 1)) ||
-        !cut_make(&d->columns, &w, d->output, d->to.w)) {
+    const struct depthwise_kernel *kernel = depthwise_kernel(plan->isa);
+    const bool gradient = plan->output == CONV_WEI;
+    const long src = (long)q->ih * q->iw, dst = (long)q->oh * q->ow;
+    *d = (struct depthwise){.groups = q->g,
+                            .threads = plan->threads,
+                            .weight_block = native_weight_block(native),
+                            .in = plan->output == CONV_SRC ? CONV_DST : CONV_SRC,
+                            .out = plan->output == CONV_SRC ? CONV_SRC : CONV_DST,
+                            .in_plane = (plan->output == CONV_SRC ? dst : src) * B,
+                            .out_plane = (plan->output == CONV_SRC ? src : dst) * B,
+                            .filter = gradient ? NULL : kernel->filter,
+                            .correlate = gradient ? kernel->correlate : NULL};
+    const long pixels = d->out_plane / B;
+    d->together = pixels <= (gradient ? GRADIENT_PIXELS : PIXELS) ? (int)(GRADIENT_PIXELS / pixels) : 1;
+    while (q->mb % d->together)
+        d->together--;
+    if (!output_cut(d, q, plan->output, kernel)) {
         destroy(d);
         return "out of memory";
     }
-    const long pixels = (long)d->to.h * d->to.w;
-    d->hops = d->output == CONV_WEI && pixels <= GRADIENT_PIXELS;
-    d->together = d->hops || pixels <= PIXELS ? (int)(GRADIENT_PIXELS / pixels) : 1;
-    d->together = d->together < q->mb ? d->together : q->mb;
-    d->units = (long)d->rows.pieces * ((q->mb + d->together - 1) / d->together);
-    d->parts = d->threads > 1 ? PARTS * d->threads : 1;
-    plan->scratch_bytes =
-        d->output == CONV_WEI ? sizeof(float) * native_weight_block(native) * (size_t)d->parts : 0;
-    snprintf(plan->detail, sizeof plan->detail, "depthwise pieces of %d rows and %d columns",
-             d->rows.piece->count, d->columns.piece->count);
+    const long planes = (long)q->g * q->mb / d->together;
+    const long wanted = gradient ? (UNITS * d->threads + planes - 1) / planes : d->calls;
+    d->chunks = wanted < d->calls ? (int)wanted : d->calls > 0 ? d->calls : 1;
+    d->units = planes * d->chunks;
+    plan->scratch_bytes = gradient ? sizeof(float) * d->weight_block * (size_t)d->units : 0;
+    snprintf(plan->detail, sizeof plan->detail, "depthwise in %d calls of %d images", d->calls, d->together);
     *state = d;
     return NULL;
 }

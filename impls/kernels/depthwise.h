@@ -3,6 +3,9 @@
  *
  *   filter     out[n][y][k][l]  =  sum over taps r, c of in[n][y][k][r][c][l] * taps[r][c][l]     forward and backward
  *   correlate  taps[r][c][l]   +=  sum over n, y, k of in[n][y][k][r][c][l] * out[n][y][k][l]     weight gradient
+ *   spread     backward of 3 x 3 taps with stride 2 and padding 1: y and k are of the input, which is dst; out[n][y][k] is
+ *              the first of 2 x 2 pixels, the others half a line and half a k further. in[n][y][k] reaches these with taps
+ *              (1, 1), (1, 2), (2, 1) and (2, 2), and the three pixels after it reach them with the others.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_DEPTHWISE_H
@@ -18,13 +21,16 @@ enum { DEPTHWISE_LANES = 16 };
  * in[n*in_image + y*in_line + k*in_k + r*in_row + c*in_column], and out and taps in the same way. */
 struct depthwise_shape {
     int images, lines, depth; /* positions */
-    int rows, columns;        /* taps; filter: 0 too */
+    int rows, columns;        /* taps; filter: 0 too; spread: pixels that reach a pixel of out, 1 or 2 */
+
+    /* So many first and last k do without the first and the last of 3 columns; spread: 0 and 1. */
+    int left, right;
+
     ptrdiff_t in_image, in_line, in_k, in_row, in_column;
     ptrdiff_t out_image, out_line, out_k;
     ptrdiff_t tap_row, tap_column;
 
-    /* Floats from a pixel (of the last tap of a call) to what is prefetched meanwhile; 0: nothing. */
-    ptrdiff_t in_ahead, out_ahead;
+    ptrdiff_t ahead; /* filter, spread: from what is read or written to what is prefetched; 0: nothing is */
     bool accumulate; /* filter: += */
 };
 
@@ -33,7 +39,7 @@ typedef void correlate_fn(const struct depthwise_shape *shape, const float *in, 
                           float *taps);
 
 struct depthwise_kernel {
-    filter_fn *filter;
+    filter_fn *filter, *spread;
     correlate_fn *correlate;
 };
 

@@ -99,6 +99,21 @@ SIMD void vec_multiply_add_4(vec sum[4], vec x, const vec y[3], const float *las
 #endif
 }
 
+/* sum[j] += x * y[j * step], j = 0 .. 2, in one statement for the same reason. */
+SIMD void vec_multiply_add_3_at(vec sum[3], vec x, const float *y, ptrdiff_t step)
+{
+#if defined(__FMA__) && (VLEN == 8 || defined(__AVX512F__))
+    __asm__("vfmadd231ps %4, %3, %0\n\t"
+            "vfmadd231ps %5, %3, %1\n\t"
+            "vfmadd231ps %6, %3, %2"
+            : "+&v"(sum[0]), "+&v"(sum[1]), "+v"(sum[2])
+            : "v"(x), "m"(*(const vec *)y), "m"(*(const vec *)(y + step)), "m"(*(const vec *)(y + 2 * step)));
+#else
+    for (int j = 0; j < 3; j++)
+        sum[j] += x * vec_load(y + j * step);
+#endif
+}
+
 /* p, of which the compiler no longer knows where it came from: gcc otherwise keeps one address a load, and spills. */
 SIMD const float *vec_pointer(const float *p)
 {
