@@ -66,15 +66,15 @@ mutate 'direct: the partial sums of the second thread' 'direct upd*' impls/direc
 mutate 'direct: merged groups are not separated' 'direct*' impls/direct/native.c \
     's|if (ic / icg != oc / ocg)|if (false)|'
 mutate 'direct: the last column of depthwise taps' 'direct*' impls/kernels/depthwise.isa.c \
-    's/int j = 0; j < columns; j++/int j = 0; j < columns - (columns > 1); j++/'
+    's/, t, 0, t.columns, s/, t, 0, t.columns - (t.columns > 1), s/'
 mutate 'direct: the second block of depthwise taps' 'direct*' impls/kernels/depthwise.isa.c \
     's/s.accumulate = row > 0/s.accumulate = false/'
 mutate 'direct: the last line of a depthwise piece' 'direct*' impls/kernels/depthwise.isa.c \
     's/int y = 0; y < s->lines;/int y = 0; y < s->lines - (s->lines > 1);/'
 mutate 'direct: a depthwise border on the right' 'direct*' impls/kernels/depthwise.isa.c \
-    's/rows, 0, columns - 1, stride/rows, 0, columns, stride/'
+    's/t, 0, TAPS - 1, s/t, 0, TAPS, s/'
 mutate 'direct: positions of depthwise that are left over' 'direct*' impls/kernels/depthwise.isa.c \
-    's/for (; n > 0; n--)/for (; group > 1 ? n > 1 : n > 0; n--)/'
+    's/for (; n > 0; n--)/for (; n > (t.stride > 0); n--)/'
 mutate 'direct: what depthwise backward spreads to the next line' 'direct bwd*' impls/kernels/depthwise.isa.c \
     's/if (rows > 1 \&\& columns > 1)/if (false)/'
 mutate 'direct: the second piece of a depthwise row' 'direct*' impls/direct/depthwise.c \

@@ -31,10 +31,10 @@ static int length_random(uint64_t *r)
     return PICK(r, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 23, 28, 31, 32, 33, 40, 64, 100);
 }
 
-/* As networks have it, and kernels of their own may be for: three taps and one element of padding. */
+/* As networks have it, and kernels of their own may be for: three taps, one element of padding, a multiple of the stride. */
 static struct axis axis_usual(uint64_t *r, int stride)
 {
-    const int in = length_random(r);
+    const int length = length_random(r), in = length + length % stride;
     return (struct axis){.in = in, .out = (in - 1) / stride + 1, .kernel = 3, .stride = stride, .pad = 1};
 }
 
@@ -63,6 +63,8 @@ static struct conv_problem candidate(uint64_t *r, int winograd, int channels)
         g = PICK(r, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33);
         ic = 1;
         oc = PICK(r, 1, 1, 1, 2, 3);
+        if (usual)
+            oc = 1;
         break;
     case 1:
         g = PICK(r, 2, 2, 3, 4, 5, 8);
