@@ -163,20 +163,34 @@ static struct deviation deviation_of_bias(const struct data *data, const struct 
     return deviation;
 }
 
-/* Errors against the witness, on every output. */
+/* Of two parts of a result: the worse error, of equal ones the first; and how much is wrong in both. */
+static struct deviation deviation_of_both(struct deviation a, struct deviation b)
+{
+    const bool a_is_worse = a.err > b.err || (a.err == b.err && a.first < b.first);
+    return (struct deviation){fmax(a.err, b.err), a.wrong + b.wrong, a_is_worse ? a.first : b.first};
+}
+
+#pragma omp declare reduction(worst                                                                          \
+                              : struct deviation                                                             \
+                              : omp_out = deviation_of_both(omp_out, omp_in))                                \
+    initializer(omp_priv = (struct deviation){0, 0, 0})
+
+/* Errors against the witness, on every output; `first` is the worst. */
 static struct deviation deviation_from_witness(const struct data *data, const struct truth *truth,
                                                const float *result)
 {
     const float *witness = truth->witness.data, *magnitude = truth->magnitude.data;
+    const size_t elements = output_elements(data);
     struct deviation deviation = {0, 0, 0};
-    for (size_t i = 0; i < output_elements(data); i++) {
+#pragma omp parallel for num_threads(data->threads) schedule(static) reduction(worst : deviation)
+    for (size_t i = 0; i < elements; i++) {
         const double error = (double)result[i] - (double)witness[i];
         const double err = relative_error(data, error, magnitude ? (double)magnitude[i] : 1);
         if (!(error == 0))
             deviation.wrong++;
         if (!(err <= deviation.err)) {
             deviation.err = err;
-            deviation.first = i; /* the worst */
+            deviation.first = i;
         }
     }
     return deviation;
@@ -220,9 +234,11 @@ static bool witness_magnitude(struct truth *truth, const struct data *data, cons
         runner_free(&runner);
     }
     const size_t pixels = (size_t)data->problem.oh * data->problem.ow;
+    const size_t layered = got && data->output == CONV_DST ? output_elements(data) : 0;
     const float *bias = data->beside.data;
     float *magnitude = truth->magnitude.data;
-    for (size_t i = 0; got && data->output == CONV_DST && i < output_elements(data); i++)
+#pragma omp parallel for num_threads(data->threads) schedule(static)
+    for (size_t i = 0; i < layered; i++)
         magnitude[i] += (float)phi_range(data->layer.activation) +
                         (data->layer.bias ? bias[i / pixels % (size_t)data->problem.oc] : 0);
     data_fill(data, FILL_REAL);
@@ -350,11 +366,12 @@ static bool tensor_written(const struct runner *runner, int tensor, struct point
     const struct buffer *buffer = runner_buffer(runner, tensor);
     const uint32_t *word = buffer->data;
     const size_t words = buffer->bytes / sizeof *word;
-    size_t poisoned = 0, first = 0;
-    for (size_t i = words; i-- > 0;)
+    size_t poisoned = 0, first = words;
+#pragma omp parallel for num_threads(runner->data->threads) reduction(+ : poisoned) reduction(min : first)
+    for (size_t i = 0; i < words; i++)
         if (word[i] == UINT32_MAX) {
             poisoned++;
-            first = i;
+            first = first < i ? first : i;
         }
     if (poisoned)
         point_set_status(point, STATUS_FAIL, "left %zu of %zu native outputs unwritten, first %zu", poisoned,

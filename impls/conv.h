@@ -114,7 +114,8 @@ struct conv_plan {
 };
 
 /* The tensors are native (import and export convert), 64-byte aligned, and do not overlap. Functions that
- * may be NULL say so; an implementation is immutable and holds no global state. */
+ * may be NULL say so; an implementation is immutable and holds no state that results
+ * depend on. */
 struct conv_impl {
     const char *name;    /* key of the results: lower case, never renamed */
     const char *family;  /* reference, direct, explicit, im2col, winograd, onednn */

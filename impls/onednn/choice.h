@@ -13,8 +13,8 @@ struct onednn_choice {
     dnnl_primitive_t primitive;
 };
 
-/* The fastest of n variants for the plan's problem, output and as many threads as OpenMP now has. Returns NULL, or
- * the reason why there is none. The caller destroys the primitive. */
+/* The fastest of n variants for the plan's problem, output and as many threads as OpenMP now has; asked again for the
+ * same, the one that won. Returns NULL, or the reason why there is none. The caller destroys the primitive. */
 const char *onednn_choose(const struct conv_plan *plan, const struct onednn_library *library,
                           const struct onednn_variant *variants, int n, struct onednn_choice *choice);
 
