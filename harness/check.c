@@ -53,18 +53,26 @@ static double phi_range(enum activation_kind kind)
     return kind == ACTIVATION_TANH || kind == ACTIVATION_SIGMOID ? 1 : 0;
 }
 
+/* What errors of the convolution are measured by. An output that no tap reaches has magnitude 0; an algorithm that works
+ * on whole tiles may leave rounding errors of its neighbors there, whose magnitude is about reduction / 4. */
+static double error_scale(const struct data *data, double magnitude)
+{
+    return magnitude > 0 ? magnitude : conv_reduction(&data->problem, data->output) / 4;
+}
+
 /* What the layer makes of an output of the forward pass. */
 static struct conv_element oracle_of_layer(const struct data *data, size_t index, struct conv_element e)
 {
     const struct conv_problem *p = &data->problem;
     const float *bias = data->beside.data;
+    double scale = error_scale(data, e.magnitude);
     if (data->layer.bias) {
         const double b = (double)bias[index / ((size_t)p->oh * p->ow) % (size_t)p->oc];
         e.value += b;
-        e.magnitude += fabs(b);
+        scale += fabs(b);
     }
     return (struct conv_element){(double)activations[data->layer.activation].apply((float)e.value),
-                                 e.magnitude + phi_range(data->layer.activation)};
+                                 scale + phi_range(data->layer.activation)};
 }
 
 static struct conv_element oracle(const struct data *data, size_t index)
@@ -119,13 +127,10 @@ static bool oracle_ask(struct truth *truth, const struct data *data, int draw)
     return true;
 }
 
-/* |error| as a fraction of the magnitude. An output that no tap reaches has magnitude 0; an algorithm that works on
- * whole tiles may leave rounding errors of its neighbors there, whose magnitude is about reduction / 4. */
+/* |error| as a fraction of the magnitude, as far as there is one. */
 static double relative_error(const struct data *data, double error, double magnitude)
 {
-    if (!isfinite(error))
-        return HUGE_VAL;
-    return fabs(error) / (magnitude > 0 ? magnitude : conv_reduction(&data->problem, data->output) / 4);
+    return isfinite(error) ? fabs(error) / error_scale(data, magnitude) : HUGE_VAL;
 }
 
 /* Errors of a result against the oracle's sample. */
@@ -239,8 +244,8 @@ static bool witness_magnitude(struct truth *truth, const struct data *data, cons
     float *magnitude = truth->magnitude.data;
 #pragma omp parallel for num_threads(data->threads) schedule(static)
     for (size_t i = 0; i < layered; i++)
-        magnitude[i] += (float)phi_range(data->layer.activation) +
-                        (data->layer.bias ? bias[i / pixels % (size_t)data->problem.oc] : 0);
+        magnitude[i] = (float)(error_scale(data, (double)magnitude[i]) + phi_range(data->layer.activation)) +
+                       (data->layer.bias ? bias[i / pixels % (size_t)data->problem.oc] : 0);
     data_fill(data, FILL_REAL);
     return got;
 }
