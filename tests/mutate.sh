@@ -63,6 +63,11 @@ mutate 'direct: upd in the order of memory' 'direct upd*' impls/direct/gradient.
     's|width \* (g->in_order ? n / task->ibs : n % panels)|width * (n % panels)|'
 mutate 'direct: the partial sums of the second thread' 'direct upd*' impls/direct/gradient.c \
     's/int other = 1; other < threads/int other = 2; other < threads/'
+mutate 'direct: channels beyond the last of fwd and bwd' 'direct*' impls/direct/gather.c \
+    's/memset(c + i \* s->c_row + B \/ 2, 0, /memset(c + i * s->c_row + B \/ 2, 1, /'
+mutate 'direct: the last input channel of a tail' 'direct*' impls/direct/gather.c 's/tail ? f->tail :/tail ? f->tail - 1 :/'
+mutate 'direct: channels beyond the last of upd' 'direct upd*' impls/direct/gradient.c \
+    's/memset(dw + rows \* B, 0, /memset(dw + rows * B, 255, /'
 mutate 'direct: merged groups are not separated' 'direct*' impls/direct/native.c \
     's|if (ic / icg != oc / ocg)|if (false)|'
 mutate 'direct: the last column of depthwise taps' 'direct*' impls/kernels/depthwise.isa.c \

@@ -7,6 +7,7 @@
 #include "share.h"
 
 #include <omp.h>
+#include <string.h>
 
 enum { B = LAYOUT_BLOCK };
 
@@ -98,14 +99,22 @@ static int turn_end(const struct gather *g, const struct turn *turn)
 static struct brgemm_shape make_shape(const struct gather *g, const struct turn *turn, int panel)
 {
     const struct gather_phase *f = &g->phase[turn->item->phase];
-    return (struct brgemm_shape){.vectors = panel_width(g, panel) * B / g->kernel->vlen,
-                                 .depth = f->depth,
+    const bool half = g->half && panel == g->panels - 1, tail = turn->block == g->in.blocks - 1;
+    return (struct brgemm_shape){.vectors = panel_width(g, panel) * B / g->kernel->vlen - half,
+                                 .depth = tail ? f->tail : f->depth,
                                  .a_row = f->strip.pixel,
                                  .a_k = 1,
                                  .b_block = g->transpose ? turn->blocks * f->block : f->panel,
                                  .c_row = (ptrdiff_t)f->x->out_step * g->out.block,
                                  .c_block = (ptrdiff_t)g->out.h * g->out.w * g->out.block,
                                  .accumulate = turn->block > 0};
+}
+
+/* Zeroes the second half of the block at c, of a call's rows. */
+static void clear_half(const struct brgemm_shape *s, float *c)
+{
+    for (int i = 0; i < s->rows; i++)
+        memset(c + i * s->c_row + B / 2, 0, B / 2 * sizeof *c);
 }
 
 /* A band of columns of one panel and one image: the input chunk at a, the weights at b, the output image at c. What to
@@ -141,6 +150,8 @@ static void compute_band(const struct gather *g, const struct turn *turn, int pa
                    b, c + y * c_line);
         else
             g->kernel->run(&s, segments, list->segment, from, b, c + y * c_line);
+        if (g->half && panel == g->panels - 1 && !s.accumulate)
+            clear_half(&s, c + y * c_line + (panel_width(g, panel) - 1) * s.c_block);
         s.ahead = (struct brgemm_ahead){0};
         if (ahead)
             panel_prefetch(g, ahead);

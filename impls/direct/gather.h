@@ -8,6 +8,9 @@
  * side by side, as those of stride 1, and a piece at a time are spread among the zeros, so that the stores of one piece
  * wait for memory during the products of the next: against 2.6.3 three layers of ResNet-50 went from 0.96 to 1.00 (Zen 4).
  *
+ * Channels beyond the last are left out where that is cheap: of the output the second vector of a block, which is zeroed, of
+ * the input the end of a block that is a chunk of its own.
+ *
  * gather_plan.c decides what is written here, gather.c follows it.
  *
  * SPDX-License-Identifier: Apache-2.0 */
@@ -38,8 +41,8 @@ struct gather_list {
 struct gather_phase {
     const struct axis *y, *x;
     struct strip strip;
-    int chunk; /* input blocks in a call */
-    int depth;
+    int chunk;       /* input blocks in a call */
+    int depth, tail; /* of a segment; of the last chunk, where that is a block with fewer channels */
     struct gather_band *band;
     int bands;
     struct gather_list *list; /* of all bands, for each different range of vertical taps */
@@ -63,6 +66,9 @@ struct gather {
     int threads;
     int images, together;                 /* of one group; how many of them share a strip's turn */
     int panels, width;                    /* width: output blocks in a panel */
+    int strips;                           /* of an image, at least */
+    bool half;                            /* the last output block needs one of its two vectors only */
+    int tail;                             /* channels of the last input block */
     transpose_fn *transpose;              /* of a block of weights; or NULL, they are used as they are */
     const struct spread_kernel *spread;   /* of products; or NULL, they are where they belong */
     bool stream;                          /* past the caches, where it is spread */

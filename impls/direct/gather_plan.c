@@ -111,13 +111,16 @@ static bool make_phase(struct gather *g, struct gather_phase *f, const struct ax
      * One tap shares nothing: without cuts its weights overflow level 1. */
     const bool whole = g->dot || taps == 0 || (taps > 1 && (y->out_step > 1 || x->out_step > 1));
     const int depth = g->kernel->wide.rows < TALL_ROWS ? DEPTH : TALL_DEPTH;
+    const int rows = (y->n + g->strips - 1) / g->strips, wide = 1 + PIXELS / (x->n + 1);
     const int most = whole ? g->in.blocks : depth / (g->in.block * taps);
     const int chunks = most < 1 ? g->in.blocks : (g->in.blocks + most - 1) / most;
     struct activation part = g->in;
     *f = (struct gather_phase){.y = y, .x = x, .chunk = (g->in.blocks + chunks - 1) / chunks};
     part.blocks = f->chunk;
-    f->strip = strip_make(y, x, &part, gapless, g->dot != NULL, 1 + PIXELS / (x->n + 1));
-    f->depth = (is_fused(g, f) ? x->taps : 1) * g->in.block;
+    f->strip = strip_make(y, x, &part, gapless, g->dot != NULL, rows < wide ? rows : wide);
+    const bool fused = is_fused(g, f);
+    f->depth = (fused ? x->taps : 1) * g->in.block;
+    f->tail = f->chunk == 1 && (!fused || x->taps == 1) ? g->tail : f->depth;
     f->block = g->transpose ? (ptrdiff_t)taps * B * B : (ptrdiff_t)native_weight_block(&g->native);
     f->panel = f->block * g->in.blocks;
     const int pixels = f->strip.rows * x->n;
@@ -216,6 +219,32 @@ static bool is_spread(const struct conv_problem *q)
            q->oh == (q->ih + q->sh - 1) / q->sh && q->ow == (q->iw + q->sw - 1) / q->sw;
 }
 
+/* How much a unit of work is: panels of how many output blocks, strips of how many images and rows. Little work is cut
+ * smaller, so that every thread has some: by images where these can be shared evenly, which copies and transposes as much
+ * as before, otherwise into narrower panels, and then into more strips. */
+static void cut_work(struct gather *g, struct brgemm_tile tile)
+{
+    const struct conv_problem *q = &g->native.problem;
+    const bool backward = g->output == CONV_SRC;
+    /* Of a phase, which backward has sh * sw of. */
+    const int sh = backward ? q->sh : 1, sw = backward ? q->sw : 1;
+    const long pixels = (long)((g->out.h + sh - 1) / sh) * ((g->out.w + sw - 1) / sw);
+    const long sums = (long)(cache_bytes() * SUMS_PIXELS / SUMS_CACHE);
+    const long most = g->transpose || q->kh * q->kw > 1 || sums > PIXELS ? PIXELS : sums;
+    g->together = pixels < most ? (int)(most / pixels) : 1;
+    g->together = g->together < q->mb ? g->together : q->mb;
+    g->width = g->dot ? 1 : tile.vectors * g->kernel->vlen / B;
+    if (g->together == q->mb && q->mb % g->threads)
+        while (g->width > 1 && (long)q->g * ((g->out.blocks + g->width - 1) / g->width) < g->threads)
+            g->width--;
+    g->panels = (g->out.blocks + g->width - 1) / g->width;
+    const long panels = (long)q->g * g->panels, shares = (g->threads + panels - 1) / panels;
+    const long images = q->mb / shares;
+    if (g->together > images)
+        g->together = images > 0 ? (int)images : 1;
+    g->strips = (int)((shares + q->mb - 1) / q->mb);
+}
+
 static const char *plan(struct conv_plan *plan, const struct native *native, void **state)
 {
     struct gather *g = calloc(1, sizeof *g);
@@ -240,15 +269,10 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
     g->stream = native_bytes(native, g->output) > cache_bytes() * (size_t)g->threads;
     g->tap_weights = native->block * B;
     const struct brgemm_tile tile = g->kernel->wide;
-    g->width = g->dot ? 1 : tile.vectors * g->kernel->vlen / B;
-    g->panels = (g->out.blocks + g->width - 1) / g->width;
-    /* Of a phase, which backward has sh * sw of. */
-    const int sh = backward ? q->sh : 1, sw = backward ? q->sw : 1;
-    const long pixels = (long)((g->out.h + sh - 1) / sh) * ((g->out.w + sw - 1) / sw);
-    const long sums = (long)(cache_bytes() * SUMS_PIXELS / SUMS_CACHE);
-    const long most = g->transpose || q->kh * q->kw > 1 || sums > PIXELS ? PIXELS : sums;
-    g->together = pixels < most ? (int)(most / pixels) : 1;
-    g->together = g->together < q->mb ? g->together : q->mb;
+    cut_work(g, tile);
+    const int outs = (backward ? q->ic : q->oc) / q->g % B, ins = (backward ? q->oc : q->ic) / q->g % B;
+    g->half = !g->dot && !g->spread && g->kernel->vlen == B / 2 && outs > 0 && outs <= B / 2;
+    g->tail = ins > 0 && g->in.block == B ? ins : g->in.block;
     if (!make_phases(g)) {
         destroy(g);
         return "out of memory";

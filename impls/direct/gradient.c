@@ -24,16 +24,21 @@ enum { B = LAYOUT_BLOCK };
  * were by 2 % (Zen 4). */
 enum { PIXELS = 196, PIXELS_CACHE = 512 << 10 };
 
+/* A thread that is to take a part of a task's pixels gets so many at least: adding its sums to dw costs as much as a few. */
+enum { LEAST_PIXELS = 32 };
+
 struct gradient {
     struct native native;
     const struct brgemm_kernel *kernel;
     struct axis y, x;
     struct strip strip;
     int threads;
-    bool in_order; /* dw is written in the order of memory */
-    bool fused;    /* horizontal taps and channels together are the rows of A */
-    int together;  /* images in a call */
-    int ibs, obs;  /* input and output blocks of a task */
+    bool in_order;  /* dw is written in the order of memory */
+    bool fused;     /* horizontal taps and channels together are the rows of A */
+    int together;   /* images in a call */
+    int ibs, obs;   /* input and output blocks of a task */
+    int rows, last; /* of A, of an input block and of the last one, which may have fewer channels */
+    bool half;      /* the last output block needs one of its two vectors only */
     int ic_tasks, oc_tasks;
     long tasks, units;                  /* units: groups of strips in a task */
     size_t copy_floats;                 /* of a strip */
@@ -145,6 +150,17 @@ static void reduce_rows(const struct gradient *g, int ty, const struct unit *uni
                                         image * b_image + ((ptrdiff_t)y * dst->w) * dst->block};
 }
 
+/* Zeroes what no channels have of a block of dw: in each tap the rows from `rows` on, and the second half of the others. */
+static void clear_rest(const struct gradient *g, float *dw, int rows, bool half)
+{
+    const int taps = g->native.problem.kh * g->native.problem.kw, block = g->native.block;
+    for (int tap = 0; tap < taps; tap++, dw += block * B) {
+        memset(dw + rows * B, 0, sizeof *dw * (size_t)(block - rows) * B);
+        for (int row = 0; row < rows && half; row++)
+            memset(dw + row * B + B / 2, 0, B / 2 * sizeof *dw);
+    }
+}
+
 /* Adds a group of strips to the task's block of dw, or writes it: block (o, i) begins at dw + o * oc_pitch + i * wei block. */
 static void add_unit(const struct gradient *g, const struct task *task, const struct reduction *r,
                      const float *a, const float *b, float *dw, ptrdiff_t oc_pitch, bool accumulate,
@@ -155,8 +171,7 @@ static void add_unit(const struct gradient *g, const struct task *task, const st
     const int vlen = g->kernel->vlen, width = g->kernel->tall.vectors * vlen / B;
     const int columns = g->fused ? 1 : g->x.taps, panels = (task->obs + width - 1) / width;
     const ptrdiff_t plane = (ptrdiff_t)dst->h * dst->w * B;
-    struct brgemm_shape s = {.rows = g->fused ? g->x.taps * src->block : src->block,
-                             .a_row = 1,
+    struct brgemm_shape s = {.a_row = 1,
                              .a_k = g->strip.pixel,
                              .b_block = plane,
                              .c_row = B,
@@ -165,19 +180,24 @@ static void add_unit(const struct gradient *g, const struct task *task, const st
     for (int n = 0; n < task->ibs * panels; n++) {
         const int i = g->in_order ? n % task->ibs : n / panels,
                   o = width * (g->in_order ? n / task->ibs : n % panels);
+        const int outs = task->obs - o < width ? task->obs - o : width;
+        const bool half = g->half && task->ob + o + outs == dst->blocks;
+        float *block = dw + o * oc_pitch + i * (ptrdiff_t)native_weight_block(&g->native);
+        s.rows = task->ib + i == src->blocks - 1 ? g->last : g->rows;
+        s.vectors = outs * B / vlen - half;
         for (int tx = 0; tx < columns; tx++)
             for (int ty = 0; ty < g->y.taps; ty++) {
                 s.depth = r[ty].depth;
-                s.vectors = (task->obs - o < width ? task->obs - o : width) * B / vlen;
                 s.ahead = ahead_take(&ahead[0], &s, r[ty].count, g->kernel->tall.rows);
                 if (!s.ahead.at)
                     s.ahead = ahead_take(&ahead[1], &s, r[ty].count, g->kernel->tall.rows);
                 g->kernel->run(&s, r[ty].count, r[ty].segment,
                                a + i * g->strip.block + strip_tap(&g->strip, &g->y, &g->x, src, ty, tx),
                                b + o * plane,
-                               dw + o * oc_pitch + i * (ptrdiff_t)native_weight_block(&g->native) +
-                                   (ptrdiff_t)(g->y.tap[ty].k * q->kw + g->x.tap[tx].k) * src->block * B);
+                               block + (ptrdiff_t)(g->y.tap[ty].k * q->kw + g->x.tap[tx].k) * src->block * B);
             }
+        for (int out = 0; out < outs && !accumulate && (s.rows < g->rows || half); out++)
+            clear_rest(g, block + out * oc_pitch, s.rows < g->rows ? s.rows : src->block, half);
     }
 }
 
@@ -278,28 +298,48 @@ static void destroy(void *state)
     free(g);
 }
 
-/* Blocks of dw of a task: all, or halves of them until they fit half of the level-2 cache. More output than input
- * blocks, because the copied strips of the input are read once for every output block. */
-static void cut_tasks(struct gradient *g)
+/* Pixels that one call reduces over. */
+static int call_pixels(void)
+{
+    const int caches = (int)(cache_bytes() / PIXELS_CACHE);
+    return caches > 1 ? caches * PIXELS : PIXELS;
+}
+
+/* Halves a task. More output than input blocks, because the copied strips of the input are read once for every output
+ * block. False: it is as small as can be. */
+static bool task_halve(struct gradient *g)
+{
+    const int width = g->kernel->tall.vectors * g->kernel->vlen / B;
+    if (g->obs > width && (g->ibs == 1 || 2 * g->ibs <= g->obs))
+        g->obs = (g->obs / 2 + width - 1) / width * width;
+    else if (g->ibs > 1)
+        g->ibs = (g->ibs + 1) / 2;
+    else
+        return false;
+    return true;
+}
+
+static void count_tasks(struct gradient *g)
 {
     const struct native *n = &g->native;
-    const int width = g->kernel->tall.vectors * g->kernel->vlen / B;
-    g->obs = n->dst.blocks;
-    g->ibs = n->src.blocks;
-    while (sizeof(float) * g->obs * g->ibs * native_weight_block(n) > cache_bytes() / 2) {
-        if (g->ibs > 1 && 2 * g->ibs > g->obs)
-            g->ibs = (g->ibs + 1) / 2;
-        else if (g->obs > width)
-            g->obs = (g->obs / 2 + width - 1) / width * width;
-        else if (g->ibs > 1)
-            g->ibs = (g->ibs + 1) / 2;
-        else
-            break;
-    }
     g->ic_tasks = (n->src.blocks + g->ibs - 1) / g->ibs;
     g->oc_tasks = (n->dst.blocks + g->obs - 1) / g->obs;
     g->tasks = (long)n->problem.g * g->ic_tasks * g->oc_tasks;
     g->task_floats = (size_t)g->obs * g->ibs * native_weight_block(n);
+}
+
+/* Blocks of dw of a task: all, or halves of them until they fit half of the level-2 cache; and, where a task is one unit,
+ * until every thread has one. */
+static void cut_tasks(struct gradient *g)
+{
+    const struct conv_problem *q = &g->native.problem;
+    const bool one_unit = (long)q->mb * q->oh * q->ow <= call_pixels();
+    g->obs = g->native.dst.blocks;
+    g->ibs = g->native.src.blocks;
+    count_tasks(g);
+    while ((sizeof(float) * g->task_floats > cache_bytes() / 2 || (one_unit && g->tasks < g->threads)) &&
+           task_halve(g))
+        count_tasks(g);
 }
 
 static void cut_units(struct gradient *g)
@@ -307,14 +347,25 @@ static void cut_units(struct gradient *g)
     const struct conv_problem *q = &g->native.problem;
     struct activation part = g->native.src;
     part.blocks = g->ibs;
-    const int caches = (int)(cache_bytes() / PIXELS_CACHE), pixels = caches > 1 ? caches * PIXELS : PIXELS;
-    const int rows = q->ow < pixels ? pixels / q->ow : 1, strips = (q->oh + rows - 1) / rows;
-    g->strip = strip_make(&g->y, &g->x, &part, true, false, (q->oh + strips - 1) / strips);
+    const long all = (long)q->mb * q->oh * q->ow, most = all > LEAST_PIXELS ? all / LEAST_PIXELS : 1;
+    const long wanted = (g->threads + g->tasks - 1) / g->tasks; /* units that a task should have */
+    const long shares = wanted < most ? wanted : most;
+    const int pixels = call_pixels(), whole = q->ow < pixels ? pixels / q->ow : 1;
+    const int least = (int)((shares + q->mb - 1) / q->mb), shared = (q->oh + least - 1) / least;
+    g->strip = strip_make(&g->y, &g->x, &part, true, false, shared < whole ? shared : whole);
+    const int strips = (q->oh + g->strip.rows - 1) / g->strip.rows;
     g->fused = g->strip.kind != NARROW;
     for (int t = 1; t < g->x.taps; t++)
         g->fused = g->fused && g->x.tap[t].in == g->x.tap[0].in + t;
+    const int ic = q->ic / q->g % part.block, oc = q->oc / q->g % B;
+    g->rows = g->fused ? g->x.taps * part.block : part.block;
+    g->last = g->rows == part.block && ic > 0 ? ic : g->rows;
+    g->half = g->kernel->vlen == B / 2 && oc > 0 && oc <= B / 2;
     g->together = strips > 1 ? 1 : (int)(pixels / ((long)q->oh * q->ow));
-    g->together = g->together < 1 ? 1 : g->together < q->mb ? g->together : q->mb;
+    const long images = q->mb / shares;
+    if (g->together > images)
+        g->together = (int)images;
+    g->together = g->together < 1 ? 1 : g->together;
     g->units = (long)strips * ((q->mb + g->together - 1) / g->together);
     /* What is written once or twice had best be one stream: 512 of 2048 channels at 7x7 gained 3 to 30 % at batch 1, where
      * steps of 128 KB share sets of the caches. More units lost 1 to 2 %; copies of an input block have to be used up. */
@@ -333,8 +384,8 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
         return "out of memory";
     g->native = *native;
     g->kernel = brgemm_kernel(plan->isa);
-    g->threads = plan->threads;
     const struct conv_problem *q = &native->problem;
+    g->threads = plan->threads;
     const struct extent h = {q->ih, q->oh, q->kh, q->sh, q->ph, q->dh + 1};
     const struct extent w = {q->iw, q->ow, q->kw, q->sw, q->pw, q->dw + 1};
     if (!axis_make(&g->y, &h, CONV_WEI, 0) || !axis_make(&g->x, &w, CONV_WEI, 0)) {

@@ -33,7 +33,7 @@ struct native native_make(const struct conv_problem *p)
         q->g /= n.merge;
     }
     const int ic = q->ic / q->g;
-    n.block = ic < B && q->g == 1 ? ic : B;
+    n.block = ic <= B / 2 && q->g == 1 ? ic : B;
     n.src = (struct activation){(ic + n.block - 1) / n.block, n.block, q->ih, q->iw};
     n.dst = (struct activation){layout_blocks(q->oc / q->g), B, q->oh, q->ow};
     return n;
