@@ -72,8 +72,9 @@ mutate 'direct: merged groups are not separated' 'direct*' impls/direct/native.c
     's|if (ic / icg != oc / ocg)|if (false)|'
 mutate 'direct: the last column of depthwise taps' 'direct*' impls/kernels/depthwise.isa.c \
     's/, t, 0, t.columns, s/, t, 0, t.columns - (t.columns > 1), s/'
-mutate 'direct: the second block of depthwise taps' 'direct*' impls/kernels/depthwise.isa.c \
-    's/s.accumulate = row > 0/s.accumulate = false/'
+mutate 'direct: the last row of many depthwise taps' 'direct*' impls/kernels/depthwise.isa.c \
+    's/row = 0; row < s->rows; row++)/row = 0; row < s->rows - 1; row++)/'
+mutate 'direct: the last positions of many depthwise taps' 'direct*' impls/kernels/depthwise.isa.c '/POSITIONS(1)/d'
 mutate 'direct: the last line of a depthwise piece' 'direct*' impls/kernels/depthwise.isa.c \
     's/int y = 0; y < s->lines;/int y = 0; y < s->lines - (s->lines > 1);/'
 mutate 'direct: a depthwise border on the right' 'direct*' impls/kernels/depthwise.isa.c \

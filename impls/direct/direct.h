@@ -1,7 +1,7 @@
 /* What the parts of the direct family share: the native layouts, and one pair of functions a kind of pass.
  *
  * Native layouts are those of kernels/layout.h, with three exceptions:
- *   - at most 8 input channels (a first layer): src is [mb][ih][iw][ic], wei [oc/16][kh][kw][ic][16];
+ *   - at most 12 input channels (a first layer): src is [mb][ih][iw][ic], wei [oc/16][kh][kw][ic][16];
  *   - small groups are merged until their channels fill blocks: block-diagonal weights, zero elsewhere;
  *   - depthwise: channels in blocks as without groups, wei [channels/16][kh][kw][16].
  *
@@ -17,7 +17,7 @@
 struct native {
     struct conv_problem problem; /* with merged groups */
     int merge;                   /* groups in one */
-    int block;                   /* channels in a block of src: 16, or ic where that is at most 8 */
+    int block;                   /* channels in a block of src: 16, or ic where that is at most 12 */
     bool depthwise;              /* then a "group" is a block of 16 channels */
     struct activation src, dst;  /* of one group */
 };

@@ -116,11 +116,14 @@ static bool make_phase(struct gather *g, struct gather_phase *f, const struct ax
     const int chunks = most < 1 ? g->in.blocks : (g->in.blocks + most - 1) / most;
     struct activation part = g->in;
     *f = (struct gather_phase){.y = y, .x = x, .chunk = (g->in.blocks + chunks - 1) / chunks};
+    /* A short last block is a chunk of its own, whose reduction is short, too. */
+    if (g->tail <= B / 2 && g->in.blocks > 1 && g->in.blocks - 1 <= most && !whole)
+        f->chunk = g->in.blocks - 1;
     part.blocks = f->chunk;
     f->strip = strip_make(y, x, &part, gapless, g->dot != NULL, rows < wide ? rows : wide);
     const bool fused = is_fused(g, f);
     f->depth = (fused ? x->taps : 1) * g->in.block;
-    f->tail = f->chunk == 1 && (!fused || x->taps == 1) ? g->tail : f->depth;
+    f->tail = (g->in.blocks - 1) % f->chunk == 0 && (!fused || x->taps == 1) ? g->tail : f->depth;
     f->block = g->transpose ? (ptrdiff_t)taps * B * B : (ptrdiff_t)native_weight_block(&g->native);
     f->panel = f->block * g->in.blocks;
     const int pixels = f->strip.rows * x->n;

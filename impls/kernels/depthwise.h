@@ -31,7 +31,6 @@ struct depthwise_shape {
     ptrdiff_t tap_row, tap_column;
 
     ptrdiff_t ahead; /* filter, spread: from what is read or written to what is prefetched; 0: nothing is */
-    bool accumulate; /* filter: += */
 };
 
 typedef void filter_fn(const struct depthwise_shape *shape, const float *in, const float *taps, float *out);

@@ -1,5 +1,6 @@
 /* The depthwise kernels (see depthwise.h): nine registers hold the taps of a vector of channels, or their sums, one the sum or
- * the pixel of dst of a position, and the input comes from memory with each multiply-add.
+ * the pixel of dst of a position, and the input comes from memory with each multiply-add. Forward and backward of more taps
+ * keep the sums of some positions instead, for which each tap is loaded once.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #if defined(__FMA__) && VLEN == 8 && !defined(__clang__)
@@ -25,7 +26,6 @@ SIMD struct depthwise_shape shape_known(const struct depthwise_shape *shape, str
     if (t.stride) {
         s.in_column = s.out_k = B;
         s.in_k = t.stride * B;
-        s.accumulate = false;
     }
     return s;
 }
@@ -33,8 +33,7 @@ SIMD struct depthwise_shape shape_known(const struct depthwise_shape *shape, str
 /* The stride if these are the usual distances, otherwise 0. */
 static int shape_stride(const struct depthwise_shape *s)
 {
-    const bool usual =
-        s->in_column == B && s->out_k == B && !s->accumulate && (s->in_k == B || s->in_k == 2 * B);
+    const bool usual = s->in_column == B && s->out_k == B && (s->in_k == B || s->in_k == 2 * B);
     return usual ? (int)(s->in_k / B) : 0;
 }
 
@@ -107,8 +106,6 @@ SIMD void filter_position(struct tile t, int first, int last, const struct depth
 #pragma GCC unroll 3
         for (int j = first + (i == 0); j < last; j++)
             vec_multiply_add_at(&sum, tap[i][j], in[i] + at + j * s->in_column);
-    if (s->accumulate)
-        sum += vec_load(out);
     vec_store(out, sum);
     prefetch(t, s, in, at, out);
 }
@@ -281,6 +278,63 @@ static void clear(const struct depthwise_shape *s, float *out)
                     vec_store(out + line * s->out_line + k * s->out_k + part, vec_zero());
 }
 
+/* `count` positions with any taps: as many chains as keep two ports busy, if there are 8. columns: constant, if it is. */
+SIMD void many_positions(int count, int columns, ptrdiff_t in_column, ptrdiff_t in_k, int part,
+                         const struct depthwise_shape *s, const float *in, const float *taps, float *out)
+{
+    vec sum[8];
+#pragma GCC unroll 8
+    for (int k = 0; k < count; k++)
+        sum[k] = vec_zero();
+    for (int row = 0; row < s->rows; row++) {
+        const float *at = vec_pointer(in + row * s->in_row), *t = taps + row * s->tap_row;
+#pragma GCC unroll 5
+        for (int column = 0; column < columns; column++, t += s->tap_column) {
+            const vec tap = vec_load(t);
+#pragma GCC unroll 8
+            for (int k = 0; k < count; k++)
+                vec_multiply_add_at(&sum[k], tap, at + column * in_column + k * in_k);
+        }
+    }
+    const float *ahead = (part > 0 ? out : in + (s->rows - 1) * s->in_row) + s->ahead;
+#pragma GCC unroll 8
+    for (int k = 0; k < count; k++) {
+        vec_store(out + k * s->out_k, sum[k]);
+        __builtin_prefetch(ahead + k * (part > 0 ? s->out_k : in_k));
+    }
+}
+
+SIMD void many_line(int columns, ptrdiff_t in_column, ptrdiff_t in_k, int part,
+                    const struct depthwise_shape *s, const float *in, const float *taps, float *out)
+{
+    int k = 0;
+#define POSITIONS(count)                                                                                     \
+    for (; k + count <= s->depth; k += count)                                                                \
+        many_positions(count, columns, in_column, in_k, part, s, in + k * in_k, taps, out + k * s->out_k);
+    POSITIONS(8)
+    POSITIONS(4)
+    POSITIONS(2)
+    POSITIONS(1)
+#undef POSITIONS
+}
+
+/* More taps than nine. Five columns at the usual distances, as 5 x 5 has within its borders, are constants. */
+static void filter_many(const struct depthwise_shape *s, const float *in, const float *taps, float *out)
+{
+    for (int image = 0; image < s->images; image++)
+        for (int part = 0; part < B; part += VLEN)
+            for (int y = 0; y < s->lines; y++) {
+                const float *from = in + image * s->in_image + y * s->in_line + part;
+                float *to = out + image * s->out_image + y * s->out_line + part;
+                if (s->columns == 5 && s->in_column == B && s->in_k == B)
+                    many_line(5, B, B, part, s, from, taps + part, to);
+                else if (s->columns == 5 && s->in_column == B && s->in_k == 2 * B)
+                    many_line(5, B, 2 * B, part, s, from, taps + part, to);
+                else
+                    many_line(s->columns, s->in_column, s->in_k, part, s, from, taps + part, to);
+            }
+}
+
 /* The column of a border is one line, too. */
 static void filter(const struct depthwise_shape *shape, const float *in, const float *taps, float *out)
 {
@@ -289,14 +343,10 @@ static void filter(const struct depthwise_shape *shape, const float *in, const f
         s.depth = s.lines, s.in_k = s.in_line, s.out_k = s.out_line, s.lines = 1;
     if (s.rows == 0 || s.columns == 0)
         clear(&s, out);
-    for (int row = 0; row < s.rows; row += TAPS)
-        for (int column = 0; column < s.columns; column += TAPS) {
-            const int rows = s.rows - row < TAPS ? s.rows - row : TAPS;
-            const int columns = s.columns - column < TAPS ? s.columns - column : TAPS;
-            s.accumulate = row > 0 || column > 0;
-            tiles[rows - 1][columns - 1].filter(&s, in + row * s.in_row + column * s.in_column,
-                                                taps + row * s.tap_row + column * s.tap_column, out);
-        }
+    else if (s.rows > TAPS || s.columns > TAPS)
+        filter_many(&s, in, taps, out);
+    else
+        tiles[s.rows - 1][s.columns - 1].filter(&s, in, taps, out);
 }
 
 static void correlate(const struct depthwise_shape *s, const float *in, const float *out, float *taps)
