@@ -283,7 +283,8 @@ static bool output_cut(struct depthwise *d, const struct conv_problem *q, enum c
     bool done = cut_make(&rows, &h, output, 1 + (d->filter ? PIXELS : GRADIENT_PIXELS) / (columns_out + 1)) &&
                 cut_make(&columns, &w, output, columns_out);
     if (done) {
-        cut_join(&columns, spreads ? 2 : 3);
+        if (q->kh <= 3) /* as the kernel has it for nine taps only */
+            cut_join(&columns, spreads ? 2 : 3);
         if (spreads)
             rows.axis->out_step = columns.axis->out_step = 2;
         done = calls_make(d, q, &rows, &columns);

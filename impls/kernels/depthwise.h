@@ -23,7 +23,7 @@ struct depthwise_shape {
     int images, lines, depth; /* positions */
     int rows, columns;        /* taps; filter: 0 too; spread: pixels that reach a pixel of out, 1 or 2 */
 
-    /* So many first and last k do without the first and the last of 3 columns; spread: 0 and 1. */
+    /* So many first and last k do without the first and the last of 3 columns, if there are at most 3 rows; spread: 0 and 1. */
     int left, right;
 
     ptrdiff_t in_image, in_line, in_k, in_row, in_column;
