@@ -223,8 +223,8 @@ static bool is_spread(const struct conv_problem *q)
 }
 
 /* How much a unit of work is: panels of how many output blocks, strips of how many images and rows. Little work is cut
- * smaller, so that every thread has some: by images where these can be shared evenly, which copies and transposes as much
- * as before, otherwise into narrower panels, and then into more strips. */
+ * smaller, so that every thread has some: by images where these can be shared evenly, which copies as much as before,
+ * otherwise into narrower panels, and then into more strips. */
 static void cut_work(struct gather *g, struct brgemm_tile tile)
 {
     const struct conv_problem *q = &g->native.problem;

@@ -384,8 +384,8 @@ static const char *plan(struct conv_plan *plan, const struct native *native, voi
         return "out of memory";
     g->native = *native;
     g->kernel = brgemm_kernel(plan->isa);
-    const struct conv_problem *q = &native->problem;
     g->threads = plan->threads;
+    const struct conv_problem *q = &native->problem;
     const struct extent h = {q->ih, q->oh, q->kh, q->sh, q->ph, q->dh + 1};
     const struct extent w = {q->iw, q->ow, q->kw, q->sw, q->pw, q->dw + 1};
     if (!axis_make(&g->y, &h, CONV_WEI, 0) || !axis_make(&g->x, &w, CONV_WEI, 0)) {

@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-/* Blocks of few input channels are as small as these. Forward and update of 10 and 12 in a block of 16 were a fifth to two
+/* So many input channels are a block of their own size. Forward and update of 10 and 12 in a block of 16 were a fifth to two
  * fifths slower; backward of 15, by the kernel for few channels, took nearly twice as long (two Zen 3 cores, in turns). */
 enum { B = LAYOUT_BLOCK, FEW = 12 };
 

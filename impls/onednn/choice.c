@@ -91,7 +91,7 @@ static int add_candidate(const struct conv_plan *plan, const struct onednn_libra
  * this thread alone, so that plans may be made side by side. */
 static _Thread_local struct {
     struct conv_plan plan;
-    const struct onednn_variant *winner;
+    const struct onednn_variant *variants, *winner;
 } latest;
 
 static bool latest_is_of(const struct conv_plan *plan)
@@ -107,7 +107,7 @@ const char *onednn_choose(const struct conv_plan *plan, const struct onednn_libr
 {
     struct candidate list[ONEDNN_VARIANTS_MAX];
     int count = 0;
-    if (latest.winner >= variants && latest.winner < variants + n && latest_is_of(plan)) {
+    if (latest.variants == variants && latest_is_of(plan)) {
         variants = latest.winner;
         n = 1;
     }
@@ -128,6 +128,7 @@ const char *onednn_choose(const struct conv_plan *plan, const struct onednn_libr
     *choice = (struct onednn_choice){winner->variant, winner->primitive};
     if (n > 1) {
         latest.plan = *plan;
+        latest.variants = variants;
         latest.winner = winner->variant;
     }
     return NULL;
