@@ -20,8 +20,9 @@
  * multiply-adds).
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#if defined(__FMA__) && !defined(__clang__)
-/* Sums stay where they are: the default allocator of gcc 12 adds 35 instructions to the 165 of eight steps of 6 x 2. */
+#if VLEN == 16 && !defined(__clang__)
+/* Sums stay where they are: the default allocator adds 30 moves to eight steps of 8 x 2 (gcc 12, 14). With 16 registers
+ * it does well, and the other one does not (gcc 16: 10 to 20 moves and spills for four steps of 6 x 2 and 3 x 4). */
 #pragma GCC optimize("ira-algorithm=priority")
 #endif
 #include "kernels/brgemm.h"
@@ -85,6 +86,42 @@ SIMD void step(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const float *
     *b += BRGEMM_BLOCK;
 }
 
+/* STEPS steps of 3 x 4 with a_k 1, in one statement that names all 16 registers: between statements gcc 16 finds too few for
+ * 12 sums, and took 204 to 214 instructions, of them 33 moves and 6 spills, for 8 steps that are 150 here and in gcc 12 and
+ * 14 (1x1 layers were at 0.7 to 0.9 of oneDNN forward). 28 operands, of at most 30: memory has to be a clobber. */
+enum { STEPS = 4 };
+
+SIMD void steps_3x4(vec sum[TALL_ROWS][VECTORS], const float **a, const float **b, struct strides s)
+{
+#if defined(__FMA__) && VLEN == 8 && !defined(__SANITIZE_ADDRESS__) /* which sees no loads of assembly */
+#define ROW(k, a, s0, s1, s2, s3)                                                                            \
+    "vbroadcastss 4*" #k "+" a ", %%ymm15\n\t"                                                               \
+    "vfmadd231ps %%ymm12, %%ymm15, %" #s0 "\n\t"                                                             \
+    "vfmadd231ps %%ymm13, %%ymm15, %" #s1 "\n\t"                                                             \
+    "vfmadd231ps %%ymm14, %%ymm15, %" #s2 "\n\t"                                                             \
+    "vfmadd231ps 64*" #k "+32(%[b], %[b_block]), %%ymm15, %" #s3 "\n\t"
+#define STEP(k)                                                                                              \
+    "vmovups 64*" #k "(%[b]), %%ymm12\n\t"                                                                   \
+    "vmovups 64*" #k "+32(%[b]), %%ymm13\n\t"                                                                \
+    "vmovups 64*" #k "(%[b], %[b_block]), %%ymm14\n\t" ROW(k, "(%[a])", 0, 1, 2, 3)                          \
+        ROW(k, "(%[a], %[a_row])", 4, 5, 6, 7) ROW(k, "(%[a], %[a_row], 2)", 8, 9, 10, 11)
+#define SUMS(i) "+&x"(sum[i][0]), "+&x"(sum[i][1]), "+&x"(sum[i][2]), "+&x"(sum[i][3])
+    __asm__(
+        STEP(0) STEP(1) STEP(2) STEP(3)
+        : SUMS(0), SUMS(1), SUMS(2)
+        : [a] "r"(*a), [a_row] "r"(s.a_row * sizeof **a), [b] "r"(*b), [b_block] "r"(s.b_block * sizeof **b)
+        : "xmm12", "xmm13", "xmm14", "xmm15", "memory");
+#undef SUMS
+#undef STEP
+#undef ROW
+    *a += STEPS;
+    *b += STEPS * BRGEMM_BLOCK;
+#else
+    for (int k = 0; k < STEPS; k++)
+        step(3, 4, sum, a, b, s);
+#endif
+}
+
 /* What a step may prefetch besides, known when compiled, or gcc tests it in the loop: that was 97 instead of 89
  * instructions for 48 multiply-adds of 6 x 2 (gcc 14), and 6 % of the gradients of 1x1 layers. */
 enum prefetch {
@@ -110,6 +147,12 @@ SIMD void reduce(int rows, int vectors, int whole, struct strides st, int k, vec
                 __builtin_prefetch(*ahead);
             else
                 __builtin_prefetch(*ahead, 0, 2); /* 2: into level 2 */
+        if (rows == 3 && vectors == 4 && image && unroll % STEPS == 0) {
+#pragma GCC unroll 2
+            for (int u = 0; u < unroll; u += STEPS)
+                steps_3x4(sum, at, &b, st);
+            continue;
+        }
 #pragma GCC unroll 8
         for (int u = 0; u < unroll; u++, below += st.a_row) {
             if (VLEN == 16 && image)
