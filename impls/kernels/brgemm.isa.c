@@ -20,10 +20,14 @@
  * multiply-adds).
  *
  * SPDX-License-Identifier: Apache-2.0 */
-#if VLEN == 16 && !defined(__clang__)
-/* Sums stay where they are: the default allocator adds 30 moves to eight steps of 8 x 2 (gcc 12, 14). With 16 registers
- * it does well, and the other one does not (gcc 16: 10 to 20 moves and spills for four steps of 6 x 2 and 3 x 4). */
+#if defined(__FMA__) && !defined(__clang__)
+/* So that sums stay where they are. gcc's default with 32 registers: 30 moves in eight steps of 8 x 2 (gcc 12, 14). With 16,
+ * where each loop is allocated by itself: 24 to 28 moves around the loop of a segment of 3 x 4 (gcc 16). */
+#if VLEN == 16
 #pragma GCC optimize("ira-algorithm=priority")
+#else
+#pragma GCC optimize("ira-region=one")
+#endif
 #endif
 #include "kernels/brgemm.h"
 #include "kernels/simd.h"
@@ -86,12 +90,14 @@ SIMD void step(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const float *
     *b += BRGEMM_BLOCK;
 }
 
-/* STEPS steps of 3 x 4 with a_k 1, in one statement that names all 16 registers: between statements gcc 16 finds too few for
- * 12 sums, and took 204 to 214 instructions, of them 33 moves and 6 spills, for 8 steps that are 150 here and in gcc 12 and
- * 14 (1x1 layers were at 0.7 to 0.9 of oneDNN forward). 28 operands, of at most 30: memory has to be a clobber. */
-enum { STEPS = 4 };
+/* `steps` (1, COLORS or FEW) steps of 3 x 4 with a_k 1, in one statement that names all 16 registers. Between statements
+ * gcc 16 finds too few for 12 sums: it took 204 to 214 instructions, of them 33 moves and 6 spills, for 8 steps that are 150
+ * here and in gcc 12 and 14, and 1x1 layers were at 0.7 to 0.9 of oneDNN forward. 28 operands, of at most 30: memory has to
+ * be a clobber. */
+enum { FEW = 4 };
 
-SIMD void steps_3x4(vec sum[TALL_ROWS][VECTORS], const float **a, const float **b, struct strides s)
+SIMD void steps_3x4(int steps, vec sum[TALL_ROWS][VECTORS], const float **a, const float **b,
+                    struct strides s)
 {
 #if defined(__FMA__) && VLEN == 8 && !defined(__SANITIZE_ADDRESS__) /* which sees no loads of assembly */
 #define ROW(k, a, s0, s1, s2, s3)                                                                            \
@@ -106,18 +112,26 @@ SIMD void steps_3x4(vec sum[TALL_ROWS][VECTORS], const float **a, const float **
     "vmovups 64*" #k "(%[b], %[b_block]), %%ymm14\n\t" ROW(k, "(%[a])", 0, 1, 2, 3)                          \
         ROW(k, "(%[a], %[a_row])", 4, 5, 6, 7) ROW(k, "(%[a], %[a_row], 2)", 8, 9, 10, 11)
 #define SUMS(i) "+&x"(sum[i][0]), "+&x"(sum[i][1]), "+&x"(sum[i][2]), "+&x"(sum[i][3])
-    __asm__(
-        STEP(0) STEP(1) STEP(2) STEP(3)
-        : SUMS(0), SUMS(1), SUMS(2)
-        : [a] "r"(*a), [a_row] "r"(s.a_row * sizeof **a), [b] "r"(*b), [b_block] "r"(s.b_block * sizeof **b)
-        : "xmm12", "xmm13", "xmm14", "xmm15", "memory");
+#define STATEMENT(text)                                                                                      \
+    __asm__(                                                                                                 \
+        text                                                                                                 \
+        : SUMS(0), SUMS(1), SUMS(2)                                                                          \
+        : [a] "r"(*a), [b] "r"(*b), [a_row] "r"(s.a_row * sizeof **a), [b_block] "r"(s.b_block * sizeof **b) \
+        : "xmm12", "xmm13", "xmm14", "xmm15", "memory")
+    if (steps == FEW)
+        STATEMENT(STEP(0) STEP(1) STEP(2) STEP(3));
+    else if (steps == COLORS)
+        STATEMENT(STEP(0) STEP(1) STEP(2));
+    else
+        STATEMENT(STEP(0));
+#undef STATEMENT
 #undef SUMS
 #undef STEP
 #undef ROW
-    *a += STEPS;
-    *b += STEPS * BRGEMM_BLOCK;
+    *a += steps;
+    *b += steps * BRGEMM_BLOCK;
 #else
-    for (int k = 0; k < STEPS; k++)
+    for (; steps > 0; steps--)
         step(3, 4, sum, a, b, s);
 #endif
 }
@@ -139,7 +153,8 @@ SIMD void reduce(int rows, int vectors, int whole, struct strides st, int k, vec
                  const float **ahead, const ptrdiff_t next[2])
 {
     const int unroll = whole ? whole : 4;
-    const bool image = !__builtin_constant_p(st.a_row);
+    const bool image = !__builtin_constant_p(st.a_row), named = rows == 3 && vectors == 4 && image;
+    const int few = unroll == COLORS ? COLORS : FEW;
     for (; whole ? k > 0 : k >= unroll; k -= unroll) {
 #pragma GCC unroll 4
         for (int u = 0; prefetch == PACED && u < unroll; u += BRGEMM_AHEAD, *ahead += BRGEMM_LINE)
@@ -147,10 +162,10 @@ SIMD void reduce(int rows, int vectors, int whole, struct strides st, int k, vec
                 __builtin_prefetch(*ahead);
             else
                 __builtin_prefetch(*ahead, 0, 2); /* 2: into level 2 */
-        if (rows == 3 && vectors == 4 && image && unroll % STEPS == 0) {
+        if (named) {
 #pragma GCC unroll 2
-            for (int u = 0; u < unroll; u += STEPS)
-                steps_3x4(sum, at, &b, st);
+            for (int u = 0; u < unroll; u += few)
+                steps_3x4(few, sum, at, &b, st);
             continue;
         }
 #pragma GCC unroll 8
@@ -165,7 +180,10 @@ SIMD void reduce(int rows, int vectors, int whole, struct strides st, int k, vec
         }
     }
     for (; !whole && k > 0; k--)
-        step(rows, vectors, sum, at, &b, st);
+        if (named)
+            steps_3x4(1, sum, at, &b, st);
+        else
+            step(rows, vectors, sum, at, &b, st);
 }
 
 SIMD void store(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const struct brgemm_shape *s, float *c)
