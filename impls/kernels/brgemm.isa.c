@@ -101,7 +101,7 @@ SIMD void steps_3x4(int steps, vec sum[TALL_ROWS][VECTORS], const float **a, con
 {
 #if defined(__FMA__) && VLEN == 8 && !defined(__SANITIZE_ADDRESS__) /* which sees no loads of assembly */
 #define ROW(k, a, s0, s1, s2, s3)                                                                            \
-    "vbroadcastss 4*" #k "+" a ", %%ymm15\n\t"                                                               \
+    "vbroadcastss 4*" #k a ", %%ymm15\n\t"                                                                   \
     "vfmadd231ps %%ymm12, %%ymm15, %" #s0 "\n\t"                                                             \
     "vfmadd231ps %%ymm13, %%ymm15, %" #s1 "\n\t"                                                             \
     "vfmadd231ps %%ymm14, %%ymm15, %" #s2 "\n\t"                                                             \
