@@ -153,7 +153,8 @@ SIMD void reduce(int rows, int vectors, int whole, struct strides st, int k, vec
                  const float **ahead, const ptrdiff_t next[2])
 {
     const int unroll = whole ? whole : 4;
-    const bool image = !__builtin_constant_p(st.a_row), named = rows == 3 && vectors == 4 && image;
+    const bool image = !__builtin_constant_p(st.a_row);
+    const bool named = rows == 3 && vectors == 4 && image && st.a_k == 1;
     const int few = unroll == COLORS ? COLORS : FEW;
     for (; whole ? k > 0 : k >= unroll; k -= unroll) {
 #pragma GCC unroll 4
