@@ -46,8 +46,9 @@ enum { TALL_VECTORS = 2 };
 enum { IN_BLOCK = BRGEMM_BLOCK / VLEN }; /* vectors */
 
 /* A reduction is unrolled WHOLE times where segments are a multiple of it, as channel blocks are, or COLORS times where
- * they are a row of taps of a first layer; otherwise 4 times, with a loop for the steps left over. */
-enum { WHOLE = 8, COLORS = 3 };
+ * they are a row of taps of a first layer; otherwise FEW times, with a loop for the steps left over. */
+enum { WHOLE = 8, COLORS = 3, FEW = 4 };
+_Static_assert(WHOLE % FEW == 0, "steps_3x4 takes FEW of them");
 
 /* The strides inside a segment. */
 struct strides {
@@ -94,8 +95,6 @@ SIMD void step(int rows, int vectors, vec sum[TALL_ROWS][VECTORS], const float *
  * gcc 16 finds too few for 12 sums: it took 204 to 214 instructions, of them 33 moves and 6 spills, for 8 steps that are 150
  * here and in gcc 12 and 14, and 1x1 layers were at 0.7 to 0.9 of oneDNN forward. 28 operands, of at most 30: memory has to
  * be a clobber. */
-enum { FEW = 4 };
-
 SIMD void steps_3x4(int steps, vec sum[TALL_ROWS][VECTORS], const float **a, const float **b,
                     struct strides s)
 {
@@ -152,10 +151,9 @@ SIMD void reduce(int rows, int vectors, int whole, struct strides st, int k, vec
                  const float *at[POINTERS], const float *b, const float *below, enum prefetch prefetch,
                  const float **ahead, const ptrdiff_t next[2])
 {
-    const int unroll = whole ? whole : 4;
+    const int unroll = whole ? whole : FEW, at_once = whole == COLORS ? COLORS : FEW;
     const bool image = !__builtin_constant_p(st.a_row);
     const bool named = rows == 3 && vectors == 4 && image && st.a_k == 1;
-    const int few = unroll == COLORS ? COLORS : FEW;
     for (; whole ? k > 0 : k >= unroll; k -= unroll) {
 #pragma GCC unroll 4
         for (int u = 0; prefetch == PACED && u < unroll; u += BRGEMM_AHEAD, *ahead += BRGEMM_LINE)
@@ -165,8 +163,8 @@ SIMD void reduce(int rows, int vectors, int whole, struct strides st, int k, vec
                 __builtin_prefetch(*ahead, 0, 2); /* 2: into level 2 */
         if (named) {
 #pragma GCC unroll 2
-            for (int u = 0; u < unroll; u += few)
-                steps_3x4(few, sum, at, &b, st);
+            for (int u = 0; u < unroll; u += at_once)
+                steps_3x4(at_once, sum, at, &b, st);
             continue;
         }
 #pragma GCC unroll 8
