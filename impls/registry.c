@@ -12,6 +12,13 @@ extern const struct conv_impl im2col_impl, im2col_blas_impl;
 extern const struct conv_impl winograd_f2_impl, winograd_f4_impl, winograd_f6_impl;
 extern const struct conv_impl onednn_impl, onednn_plain_impl, onednn_winograd_impl;
 
+/* A header that declares more of them and lists them: tests/bad/bad.h. */
+#ifdef MORE_IMPLS
+#include MORE_IMPLS
+#else
+#define MORE_IMPLS_LIST
+#endif
+
 /* One a line, so that additions merge. */
 /* clang-format off */
 const struct conv_impl *const conv_impls[] = {
@@ -27,6 +34,7 @@ const struct conv_impl *const conv_impls[] = {
     &onednn_impl,
     &onednn_plain_impl,
     &onednn_winograd_impl,
+    MORE_IMPLS_LIST
     NULL,
 };
 /* clang-format on */

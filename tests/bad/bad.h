@@ -1,0 +1,48 @@
+/* Implementations that misbehave, each in the one way that its name says, all around the reference. The program
+ * tripass_bad is tripass with these behind the others in its registry, as bad-NAME. results.c: wrong results.
+ * processes.c: what an implementation does to the process that runs it.
+ *
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRIPASS_BAD_H
+#define TRIPASS_BAD_H
+
+#include "conv.h"
+
+#define BAD_RESULTS(X)   X(one_off)
+#define BAD_PROCESSES(X) X(abort)
+
+#define BAD_DECLARE(NAME) extern const struct conv_impl bad_##NAME##_impl;
+BAD_RESULTS(BAD_DECLARE)
+BAD_PROCESSES(BAD_DECLARE)
+
+/* What impls/registry.c adds to its list. */
+#define BAD_ENTRY(NAME) &bad_##NAME##_impl,
+#define MORE_IMPLS_LIST BAD_RESULTS(BAD_ENTRY) BAD_PROCESSES(BAD_ENTRY)
+
+/* A plan with plain layouts. */
+const char *bad_plan(struct conv_plan *plan);
+
+/* What the reference computes. */
+void bad_right(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch);
+
+/* An implementation whose `run` is the reference's and then BODY. In BODY: plan, out (the output), n (its elements).
+ * What follows are further members of the implementation. */
+#define BAD(NAME, BODY, ...)                                                                                 \
+    static void run_##NAME(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)   \
+    {                                                                                                        \
+        float *out = tensor[plan->output];                                                                   \
+        const size_t n = conv_elements(&plan->problem, plan->output);                                        \
+        (void)out, (void)n;                                                                                  \
+        bad_right(plan, tensor, scratch);                                                                    \
+        BODY;                                                                                                \
+    }                                                                                                        \
+    const struct conv_impl bad_##NAME##_impl = {.name = "bad-" #NAME,                                        \
+                                                .family = "bad",                                             \
+                                                .summary = "",                                               \
+                                                .source = "",                                                \
+                                                .exact = true,                                               \
+                                                .plan = bad_plan,                                            \
+                                                .run = run_##NAME,                                           \
+                                                __VA_ARGS__}
+
+#endif
