@@ -62,9 +62,8 @@ const struct option_rule option_rules[] = {
      .commands = TRAIN,
      .read = option_read_text,
      .member = MEMBER(train.choice),
-     .help = "an implementation; or fwd:NAME,bwd:NAME,upd:NAME; or best:FILE, the fastest of a points.csv "
-             "for each "
-             "layer and pass"},
+     .help = "an implementation; or fwd:NAME,bwd:NAME,upd:NAME; or best:DIR, the fastest of a study "
+             "(or of its points.csv) for each layer and pass"},
     {.name = "epochs",
      .argument = "N",
      .preset = "20",

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* The columns of points.csv that are read; the problem's sizes in the order of struct conv_problem. */
 static const char *const size_columns[] = {"g",  "mb", "ic", "ih", "iw", "oc", "oh", "ow",
@@ -57,11 +58,23 @@ static bool row_read(const struct csv_row *row, const int column[], struct nn_be
     return best->impl && best->median_s > 0 && best->output < CONV_TENSORS && !strcmp(status, "OK");
 }
 
+/* A study's directory stands for its points.csv. */
+static FILE *best_open(const char *path)
+{
+    char inside[4096];
+    struct stat status;
+    if (!stat(path, &status) && S_ISDIR(status.st_mode)) {
+        snprintf(inside, sizeof inside, "%s/points.csv", path);
+        path = inside;
+    }
+    return fopen(path, "r");
+}
+
 static bool best_read(struct nn_choice *choice, const char *path, char *why, size_t why_size)
 {
     static const char *const other_columns[] = {"pass", "impl", "status", "t_median_s"};
     struct csv_row row = {0};
-    FILE *file = fopen(path, "r");
+    FILE *file = best_open(path);
     if (!file) {
         snprintf(why, why_size, "best:%s: %s; try a points.csv that tripass run has written", path,
                  strerror(errno));

@@ -25,8 +25,8 @@ struct nn_choice {
  *
  *     NAME                                 one implementation for everything
  *     fwd:NAME,bwd:NAME,upd:NAME           one a pass; passes not named: `direct`
- *     best:FILE                            the fastest status-OK one of a points.csv for each layer and pass;
- *                                          layers it does not have: `direct`
+ *     best:FILE                            the fastest status-OK one of a points.csv (or of a study's directory)
+ *                                          for each layer and pass; layers it does not have: `direct`
  *
  * On failure writes one line to `why` and returns false. */
 bool nn_choice_parse(struct nn_choice *choice, const char *text, char *why, size_t why_size);

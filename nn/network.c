@@ -9,44 +9,39 @@ const struct network_plan network_lenet[] = {
     {"mean", 0, 2}, {"affine", 0, 0}, {NULL, 0, 0},
 };
 
-static const char *layer_make(struct network *network, const struct network_plan *plan, struct nn_shape in,
-                              const struct activation *activation, const struct nn_choice *choice,
-                              uint64_t seed, int threads, network_replaced_fn *replaced)
+static const char *layer_make(struct network *network, const struct network_plan *plan,
+                              const struct nn_setup *setup, struct nn_shape in,
+                              enum activation_kind activation)
 {
     const int index = network->layer_count;
     struct nn_layer *layer = &network->layer[index];
     if (!strcmp(plan->kind, "max") || !strcmp(plan->kind, "mean")) {
         if (in.height < plan->size || in.width < plan->size)
             return "the images are too small for the network";
-        nn_pool_make(layer, strcmp(plan->kind, "max") ? NN_MEAN_POOL : NN_MAX_POOL, network->mb, in,
-                     plan->size);
+        nn_pool_make(layer, setup, strcmp(plan->kind, "max") ? NN_MEAN_POOL : NN_MAX_POOL, in, plan->size);
         return NULL;
     }
-    const char *refused;
-    const char *reason =
-        nn_conv_make(layer, network->mb, in, plan->channels ? plan->channels : network->classes, plan->size,
-                     activation, choice, index == 0, seed + (uint64_t)index, threads, &refused);
-    if (!reason && refused)
-        replaced(index, refused);
-    return reason;
+    const struct nn_conv conv = {index, plan->channels ? plan->channels : network->classes, plan->size,
+                                 plan[1].kind ? activation
+                                              : ACTIVATION_IDENTITY}; /* the last layer gives scores */
+    return nn_conv_make(layer, setup, in, &conv);
 }
 
-const char *network_make(struct network *network, const struct network_plan *plan, int mb, struct nn_shape in,
-                         int classes, const struct activation *activation, const struct nn_choice *choice,
-                         uint64_t seed, int threads, network_replaced_fn *replaced)
+const char *network_make(struct network *network, const struct network_plan *plan,
+                         const struct nn_setup *setup, struct nn_shape in, int classes,
+                         enum activation_kind activation)
 {
     memset(network, 0, sizeof *network);
-    network->mb = mb;
+    network->mb = setup->mb;
     network->classes = classes;
-    network->value[0] = pass_tensor((size_t)mb * nn_shape_elements(in));
+    network->value[0] = pass_tensor((size_t)setup->mb * nn_shape_elements(in));
     const char *reason = network->value[0] ? NULL : "out of memory";
     for (; !reason && plan->kind; plan++) {
-        const struct activation *phi = plan[1].kind ? activation : activation_find("identity");
-        reason = layer_make(network, plan, in, phi, choice, seed, threads, replaced);
+        reason = layer_make(network, plan, setup, in, activation);
         if (reason)
             break;
         in = network->layer[network->layer_count++].out;
-        const size_t elements = (size_t)mb * nn_shape_elements(in);
+        const size_t elements = (size_t)setup->mb * nn_shape_elements(in);
         float *value = pass_tensor(elements), *gradient = pass_tensor(elements);
         network->value[network->layer_count] = value;
         network->gradient[network->layer_count] = gradient;
@@ -89,10 +84,16 @@ double network_step(struct network *network, const struct loss *loss, const unsi
     return value;
 }
 
-double network_seconds(const struct network *network, enum conv_tensor output)
+void network_times(const struct network *network, double seconds[NETWORK_PARTS])
 {
-    double seconds = 0;
-    for (int i = 0; i < network->layer_count; i++)
-        seconds += network->layer[i].pass[output].seconds;
-    return seconds;
+    memset(seconds, 0, NETWORK_PARTS * sizeof *seconds);
+    for (int i = 0; i < network->layer_count; i++) {
+        const struct nn_layer *layer = &network->layer[i];
+        for (enum conv_tensor output = 0; output < CONV_TENSORS; output++) {
+            seconds[NETWORK_PASSES + output] += layer->pass[output].run_s;
+            seconds[NETWORK_CONVERSIONS] += layer->pass[output].convert_s;
+        }
+        seconds[NETWORK_SLOPES] += layer->seconds[NN_SLOPE];
+        seconds[NETWORK_POOLING] += layer->seconds[NN_POOLING];
+    }
 }

@@ -30,14 +30,10 @@ struct network_plan {
  * with the 3x3 kernels that every implementation takes. */
 extern const struct network_plan network_lenet[];
 
-/* Told of each pass that its implementation refused and `direct` does instead. */
-typedef void network_replaced_fn(int layer, const char *reason);
-
-/* Weights depend on `seed` only. The hidden layers use `activation`. Returns NULL or a reason; then nothing needs to
- * be freed. */
-const char *network_make(struct network *network, const struct network_plan *plan, int mb, struct nn_shape in,
-                         int classes, const struct activation *activation, const struct nn_choice *choice,
-                         uint64_t seed, int threads, network_replaced_fn *replaced);
+/* `in`: one image. The hidden layers use `activation`. Returns NULL or a reason; then nothing needs to be freed. */
+const char *network_make(struct network *network, const struct network_plan *plan,
+                         const struct nn_setup *setup, struct nn_shape in, int classes,
+                         enum activation_kind activation);
 void network_free(struct network *network);
 
 /* Scores of the images in value[0]. */
@@ -46,7 +42,16 @@ void network_forward(struct network *network);
 /* One step on the images in value[0]: forward, loss, backward, w <- w - lr dw. Returns the loss before the step. */
 double network_step(struct network *network, const struct loss *loss, const unsigned char *label, float lr);
 
-/* Seconds spent so far in the convolutions of a pass. */
-double network_seconds(const struct network *network, enum conv_tensor output);
+/* What a step's time goes into. */
+enum network_part {
+    NETWORK_PASSES,                                      /* the runs of each pass, by output */
+    NETWORK_CONVERSIONS = NETWORK_PASSES + CONV_TENSORS, /* between plain and native layouts */
+    NETWORK_SLOPES,                                      /* dz = dy * phi'(z) */
+    NETWORK_POOLING,
+    NETWORK_PARTS
+};
+
+/* Seconds spent so far. */
+void network_times(const struct network *network, double seconds[NETWORK_PARTS]);
 
 #endif

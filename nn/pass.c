@@ -15,12 +15,10 @@ float *pass_tensor(size_t elements)
     return tensor;
 }
 
-const char *pass_open(struct pass *pass, const struct conv_impl *impl, const struct conv_problem *problem,
-                      enum conv_tensor output, int threads)
+const char *pass_plan(struct pass *pass, const struct conv_impl *impl, const struct conv_plan *wanted)
 {
-    *pass = (struct pass){.impl = impl};
-    pass->plan =
-        (struct conv_plan){.problem = *problem, .output = output, .threads = threads, .isa = isa_best()};
+    const int threads = wanted->threads;
+    *pass = (struct pass){.impl = impl, .plan = *wanted};
     const char *reason = conv_plan_make(impl, &pass->plan);
     if (reason) {
         pass->impl = NULL;
@@ -35,6 +33,14 @@ const char *pass_open(struct pass *pass, const struct conv_impl *impl, const str
     return "out of memory";
 }
 
+const char *pass_open(struct pass *pass, const struct conv_impl *impl, const struct conv_problem *problem,
+                      enum conv_tensor output, int threads)
+{
+    const struct conv_plan wanted = {
+        .problem = *problem, .output = output, .threads = threads, .isa = isa_best()};
+    return pass_plan(pass, impl, &wanted);
+}
+
 void pass_close(struct pass *pass)
 {
     if (!pass->impl)
@@ -46,18 +52,26 @@ void pass_close(struct pass *pass)
     pass->impl = NULL;
 }
 
-void pass_run(struct pass *pass, float *const tensor[CONV_TENSORS])
+void pass_run_layer(struct pass *pass, float *const tensor[CONV_TENSORS], float *bias)
 {
     const struct conv_plan *plan = &pass->plan;
     float *native[CONV_TENSORS];
+    const double begin = clock_now();
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
         native[t] = pass->impl->import ? pass->native[t].data : tensor[t];
         if (pass->impl->import && t != plan->output)
             pass->impl->import(plan, t, tensor[t], native[t]);
     }
-    double start = clock_now();
-    pass->impl->run(plan, native, pass->scratch.data);
-    pass->seconds += clock_now() - start;
+    const double imported = clock_now();
+    conv_run(pass->impl, plan, native, bias, pass->scratch.data);
+    const double ran = clock_now();
     if (pass->impl->export)
         pass->impl->export(plan, plan->output, native[plan->output], tensor[plan->output]);
+    pass->run_s += ran - imported;
+    pass->convert_s += imported - begin + clock_now() - ran;
+}
+
+void pass_run(struct pass *pass, float *const tensor[CONV_TENSORS])
+{
+    pass_run_layer(pass, tensor, NULL);
 }

@@ -17,19 +17,15 @@
 
 enum { MB = 6, SIDE = 8, CLASSES = 3, STEPS = 12 };
 
-static void ignore_replaced(int layer, const char *reason)
-{
-    (void)layer;
-    (void)reason;
-}
-
 static void network_open(struct network *network, const char *choice_text, const char *activation)
 {
     struct nn_choice choice;
     char why[128];
     assert_true(nn_choice_parse(&choice, choice_text, why, sizeof why));
-    assert_null(network_make(network, network_lenet, MB, (struct nn_shape){1, SIDE, SIDE}, CLASSES,
-                             activation_find(activation), &choice, 7, 2, ignore_replaced));
+    const struct nn_setup setup = {.mb = MB, .threads = 2, .choice = &choice, .seed = 7};
+    const enum activation_kind kind = (enum activation_kind)(activation_find(activation) - activations);
+    assert_null(
+        network_make(network, network_lenet, &setup, (struct nn_shape){1, SIDE, SIDE}, CLASSES, kind));
     nn_choice_free(&choice);
 }
 
@@ -119,13 +115,14 @@ static void test_pooling(void **state)
     (void)state;
     float x[16] = {1, 2, 3, 4, 5, 9, 7, 8, 0, -1, -2, -3, -4, -5, -6, -7}, y[4], dx[16];
     const float dy[4] = {1, 2, 3, 4};
+    const struct nn_setup setup = {.mb = 1, .threads = 2};
     struct nn_layer layer;
-    nn_pool_make(&layer, NN_MAX_POOL, 1, (struct nn_shape){1, 4, 4}, 2);
+    nn_pool_make(&layer, &setup, NN_MAX_POOL, (struct nn_shape){1, 4, 4}, 2);
     nn_layer_forward(&layer, x, y);
     assert_memory_equal(y, ((float[]){9, 8, 0, -2}), sizeof y);
     nn_layer_backward(&layer, x, y, dy, dx);
     assert_memory_equal(dx, ((float[]){0, 0, 0, 0, 0, 1, 0, 2, 3, 0, 4, 0, 0, 0, 0, 0}), sizeof dx);
-    nn_pool_make(&layer, NN_MEAN_POOL, 1, (struct nn_shape){1, 4, 4}, 2);
+    nn_pool_make(&layer, &setup, NN_MEAN_POOL, (struct nn_shape){1, 4, 4}, 2);
     nn_layer_forward(&layer, x, y);
     assert_memory_equal(y, ((float[]){4.25f, 5.5f, -2.5f, -4.5f}), sizeof y);
     nn_layer_backward(&layer, x, y, dy, dx);

@@ -9,6 +9,7 @@ SPDX-License-Identifier: Apache-2.0
 import csv
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import unittest
 TRIPASS, SCRIPTS = sys.argv[1:3]
 if not importlib.util.find_spec("sklearn"):
     sys.exit(77)
+import numpy  # noqa: E402 scikit-learn has it
 
 
 class Train(unittest.TestCase):
@@ -61,13 +63,65 @@ class Train(unittest.TestCase):
             out = os.path.join(self.directory, name)
             subprocess.run([TRIPASS, "run", "--impl=direct,im2col", "--samples=1", "-o", out, *problems], check=True,
                            capture_output=True)
-            return f"--impl=best:{out}/points.csv"
+            return f"--impl=best:{out}"
 
         result = self.train(measure("all", "--batch=lenet-digits"), "--epochs=1")
         self.assertEqual((result.returncode, result.stderr), (0, ""))
-        result = self.train(measure("one", "--batch=lenet-digits", "--match=conv2"), "--epochs=1")
-        missing = [line for line in result.stderr.splitlines() if line.endswith("was measured; `direct` does it")]
+        self.assertNotIn("does it", result.stdout)
+        result = self.train(measure("one", "--batch=lenet-digits", "--match=conv2") + "/points.csv", "--epochs=1")
+        missing = [line for line in result.stdout.splitlines() if line.endswith("(the study did not measure it)")]
         self.assertEqual(len(missing), 8)  # 4 layers of 3 passes, less the first's bwd and what conv2 has
+
+    def test_the_network_is_shown(self):
+        result = self.train("--impl=winograd-f4", "--epochs=1")
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        layers = [line.split() for line in result.stdout.splitlines() if re.match(r" +\d  [3ma]", line)]
+        self.assertEqual([layer[1] for layer in layers], ["3x3", "3x3", "maximum", "3x3", "mean", "affine"])
+        self.assertEqual(layers[0][3:6] + layers[0][7:], ["1x8x8", "8x8x8", "80", "winograd-f4", "-", "winograd-f4"])
+        self.assertEqual(layers[5][3:6] + layers[5][7:], ["64x1x1", "10x1x1", "650"] + ["direct*"] * 3)
+        self.assertEqual(result.stdout.count("`direct` does it (winograd-f4: 3x3 kernels only)"), 3)
+
+    def test_the_parts_of_an_epoch_are_the_epoch(self):
+        for row in self.curve("direct", 2):
+            parts = sum(float(row[f"t_{part}_s"]) for part in ("fwd", "bwd", "upd", "layouts", "slopes", "pooling", "rest"))
+            self.assertAlmostEqual(parts, float(row["t_epoch_s"]), places=6)
+            self.assertTrue(all(float(value) >= 0 for name, value in row.items() if name.endswith("_s")))
+
+    def test_one_thread_is_one_thread(self):
+        process = subprocess.Popen([TRIPASS, "train", f"--data={self.data}", "--threads=1", "--epochs=10"],
+                                   stdout=subprocess.DEVNULL)
+        most = 0
+        while process.poll() is None:
+            try:
+                most = max(most, len(os.listdir(f"/proc/{process.pid}/task")))
+            except FileNotFoundError:  # it has ended
+                pass
+        self.assertEqual((process.returncode, most), (0, 1))
+
+    def test_several_thread_counts_are_refused(self):
+        result = self.train("--threads=1,2")
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (2, 1))
+        self.assertIn("--threads", result.stderr)
+
+    def test_larger_images(self):
+        """5000 images of 28 x 28 in the format of MNIST: the digits, three times as large, moved about."""
+        from sklearn.datasets import load_digits
+        sys.path.insert(0, SCRIPTS)
+        from digits import idx_write
+        digits, random = load_digits(), numpy.random.default_rng(1)
+        data = os.path.join(self.directory, "large")
+        os.makedirs(data)
+        for part, count, first in (("train", 5000, 0), ("test", 500, 1400)):
+            chosen = random.integers(first, first + 397 + 1000 * (part == "train"), count)
+            images = numpy.zeros((count, 28, 28))
+            for image, (y, x), digit in zip(images, random.integers(0, 5, (count, 2)), digits.images[chosen]):
+                image[y:y + 24, x:x + 24] = numpy.kron(digit, numpy.ones((3, 3)))
+            idx_write(os.path.join(data, f"{part}-images.idx"), 15 * images)
+            idx_write(os.path.join(data, f"{part}-labels.idx"), digits.target[chosen])
+        result = self.train("--epochs=1", "-o", os.path.join(self.directory, "large.csv"), data=data)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        with open(os.path.join(self.directory, "large.csv"), newline="") as file:
+            self.assertGreater(float(next(csv.DictReader(file))["train_accuracy"]), 0.6)
 
     def test_bad_data(self):
         bad = os.path.join(self.directory, "bad")
