@@ -275,7 +275,7 @@ const struct option_rule option_rules[] = {
      .commands = RUN,
      .read = option_read_count,
      .member = MEMBER(study.retry_noisy),
-     .high = 1000,
+     .high = 254, /* a point's attempts are counted in a byte */
      .help =
          "measure a point that has noise flags (column flags) again, up to N times; all attempts are kept"},
     {.name = "timeout",
