@@ -357,7 +357,9 @@ const struct option_rule option_rules[] = {
      .commands = STUDY,
      .read = option_read_flag,
      .member = MEMBER(dry_run),
-     .help = "print what would be run and the memory that it takes (CSV), then stop"},
+     .help = "print what would be run and the memory that it takes (CSV), then stop; nothing is executed, so "
+             "where oneDNN would "
+             "be tried in several ways it is one of them"},
     {.name = "shapes",
      .commands = LIST,
      .read = option_read_flag,
