@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAYERS_MAX = 10000 }; /* a typing error rather than a study */
+enum {
+    LAYERS_MAX = 10000, /* a typing error rather than a study */
+    PATTERN_MAX = 20000 /* copies_of: compiled within a second; a layer's line is 100 characters */
+};
 
 static void append(struct layers *layers, const struct layer *layer)
 {
@@ -112,9 +115,26 @@ static bool matches(const struct layer *layer, const regex_t *regex)
     return !regexec(regex, layer->name, 0, NULL, 0) || !regexec(regex, text, 0, NULL, 0);
 }
 
+/* How large the C library makes the pattern: it copies what is repeated, once for each time that {m,n} allows and twice
+ * for +, and that again for what stands around. An upper bound: as if all repeated what stands before it. */
+static double copies_of(const char *pattern)
+{
+    double copies = (double)strlen(pattern);
+    for (const char *c = pattern; *c; c++) {
+        long most = *c == '+' && c > pattern && strchr(")}*+?", c[-1]) ? 2 : 1;
+        if (*c == '{')
+            for (const char *n = c + 1; *n && *n != '}'; n++)
+                most = strtol(n, NULL, 10) > most ? strtol(n, NULL, 10) : most;
+        copies *= (double)most;
+    }
+    return copies;
+}
+
 static void keep_matching(struct layers *layers, const char *pattern)
 {
     regex_t regex;
+    if (!(copies_of(pattern) <= PATTERN_MAX))
+        usage_error("--match=%.80s: too long or repeats too often; try a shorter one", pattern);
     int error = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB);
     if (error) {
         char reason[128];
@@ -127,8 +147,8 @@ static void keep_matching(struct layers *layers, const char *pattern)
             layers->layer[kept++] = layers->layer[i];
     regfree(&regex);
     if (!kept && layers->count)
-        usage_error("--match=%s: none of %d layers matches; try --dry-run without --match", pattern,
-                    layers->count);
+        usage_error("--match=%s: none of %d layers matches; try a piece of a name or a problem, --match=kh3",
+                    pattern, layers->count);
     layers->count = kept;
 }
 

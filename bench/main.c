@@ -46,6 +46,9 @@ static int run(int argc, char **argv)
         printf("tripass %s\n", machine_version);
         return EXIT_ALL_GOOD;
     }
+    if (!strcmp(argv[1], "help") && argc > 3)
+        usage_error("help: one command at a time, and '%s' is one more; try tripass help %s", argv[3],
+                    argv[2]);
     if (!strcmp(argv[1], "help") && argc > 2) {
         help_command(find_command(argv[2]));
         return EXIT_ALL_GOOD;

@@ -33,14 +33,40 @@ void option_read_text(const struct option_rule *rule, const char *value, struct 
     *(const char **)member_of(options, rule) = value;
 }
 
-static double number_of(const struct option_rule *rule, const char *value)
+/* Reads digits, a point, an exponent; not what strtod takes beside them: blanks, signs, hexadecimals, inf, nan. Returns
+ * where the number ends, NULL if there is none. */
+static const char *read_decimal(const char *text, double *number)
 {
     char *end;
-    double number = strtod(value, &end);
-    if (end == value || *end || !(number >= rule->low && number <= rule->high))
+    if (!strspn(text, "0123456789") || (text[0] == '0' && (text[1] | ' ') == 'x'))
+        return NULL;
+    *number = strtod(text, &end);
+    return end;
+}
+
+static double number_of(const struct option_rule *rule, const char *value)
+{
+    double number = 0;
+    const char *end = read_decimal(value, &number);
+    if (!end || *end || !(number >= rule->low && number <= rule->high))
         usage_error("--%s=%s: not a number from %.10g to %.10g; try --%s=%s", rule->name, value, rule->low,
                     rule->high, rule->name, option_example(rule));
     return number;
+}
+
+void option_read_time(const struct option_rule *rule, const char *value, struct options *options)
+{
+    static const char units[] = "smh";
+    static const double seconds[] = {1, 60, 3600};
+    double number = 0;
+    const char *end = read_decimal(value, &number), *unit = end && *end ? strchr(units, *end) : NULL;
+    if (unit)
+        number *= seconds[unit - units];
+    if (!end || (*end && (!unit || end[1])) || !(number >= rule->low && number <= rule->high))
+        usage_error(
+            "--%s=%s: not a time from %.10g to %.10g seconds; try --%s=%s, or a number with s, m or h",
+            rule->name, value, rule->low, rule->high, rule->name, option_example(rule));
+    *(double *)member_of(options, rule) = number;
 }
 
 void option_read_number(const struct option_rule *rule, const char *value, struct options *options)
@@ -61,8 +87,8 @@ void option_read_seed(const struct option_rule *rule, const char *value, struct 
 {
     char *end;
     errno = 0;
-    uint64_t seed = strtoull(value, &end, 0);
-    if (errno || end == value || *end || strchr(value, '-'))
+    uint64_t seed = strtoull(value, &end, 10);
+    if (errno || !strspn(value, "0123456789") || *end)
         usage_error("--seed=%s: not a whole number of at most 64 bits; try --seed=1", value);
     *(uint64_t *)member_of(options, rule) = seed;
 }
@@ -70,12 +96,12 @@ void option_read_seed(const struct option_rule *rule, const char *value, struct 
 void option_read_bytes(const struct option_rule *rule, const char *value, struct options *options)
 {
     static const char units[] = "KMGT";
-    char *end;
-    double bytes = strtod(value, &end);
-    const char *unit = *end ? strchr(units, *end) : NULL;
-    if (end == value || (*end && (!unit || end[1])) || !(bytes > 0))
-        usage_error("--%s=%s: not a size; try --%s=%s", rule->name, value, rule->name, option_example(rule));
+    double bytes = 0;
+    const char *end = read_decimal(value, &bytes), *unit = end && *end ? strchr(units, *end) : NULL;
     bytes *= pow(1000, unit ? (double)(unit - units) + 1 : 0);
+    if (!end || (*end && (!unit || end[1])) || !(bytes >= 1))
+        usage_error("--%s=%s: not a size of 1 byte and more; try --%s=%s", rule->name, value, rule->name,
+                    option_example(rule));
     *(size_t *)member_of(options, rule) = bytes < (double)SIZE_MAX ? (size_t)bytes : SIZE_MAX;
 }
 
@@ -169,11 +195,13 @@ void option_read_format(const struct option_rule *rule, const char *value, struc
 
 void option_read_shard(const struct option_rule *rule, const char *value, struct options *options)
 {
-    int end = 0;
-    if (sscanf(value, "%9d/%9d%n", &options->shard, &options->shards, &end) != 2 || value[end] ||
-        options->shard < 1 || options->shard > options->shards)
-        usage_error("--%s=%s: not K/N with K from 1 to N; try --%s=%s", rule->name, value, rule->name,
-                    option_example(rule));
+    const size_t k = strspn(value, "0123456789"),
+                 n = value[k] == '/' ? strspn(value + k + 1, "0123456789") : 0;
+    options->shard = k && k < 10 ? atoi(value) : 0;
+    options->shards = n && n < 10 && !value[k + 1 + n] ? atoi(value + k + 1) : 0;
+    if (options->shard < 1 || options->shard > options->shards)
+        usage_error("--%s=%s: not K/N with K from 1 to N, N at most 999999999; try --%s=%s", rule->name,
+                    value, rule->name, option_example(rule));
 }
 
 void option_read_activation(const struct option_rule *rule, const char *value, struct options *options)

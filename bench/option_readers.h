@@ -7,8 +7,8 @@
 #include "options.h"
 
 /* Into rule->member, whatever the option. */
-option_read_fn option_read_flag, option_read_text, option_read_number, option_read_count, option_read_seed,
-    option_read_bytes, option_read_sizes;
+option_read_fn option_read_flag, option_read_text, option_read_number, option_read_count, option_read_time,
+    option_read_seed, option_read_bytes, option_read_sizes;
 
 /* Each for the option of its name. */
 option_read_fn option_read_oc, option_read_threads, option_read_isa, option_read_numa, option_read_cache,

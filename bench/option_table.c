@@ -229,7 +229,9 @@ const struct option_rule option_rules[] = {
      .member = MEMBER(study.resume),
      .help = "go on with what DIR holds: measure the points that have no row yet, or were killed; the "
              "machine, the "
-             "build and the command line must be the same. Begins where there is nothing yet"},
+             "build and the study must be the same, but for --budget, --timeout, --memory and more --reps. "
+             "Begins "
+             "where there is nothing yet"},
     {.name = "samples",
      .argument = "N",
      .preset = "30",
@@ -250,23 +252,25 @@ const struct option_rule option_rules[] = {
          "stop sampling a point once the 95 % interval of its median reaches no further to either side (at "
          "least 9 samples); 0: never"},
     {.name = "max-time",
-     .argument = "SECONDS",
+     .argument = "TIME",
      .preset = "1",
      .commands = RUN,
-     .read = option_read_number,
+     .read = option_read_time,
      .member = MEMBER(study.max_time_s),
      .low = 0.001,
      .high = 86400,
-     .help = "time that the samples of a point may take"},
+     .help = "wall time that the rounds of a point may take, its share of them: 0.5, 90s, 10m, 1.5h; a "
+             "number alone is seconds"},
     {.name = "budget",
-     .argument = "SECONDS",
-     .example = "600",
+     .argument = "TIME",
+     .example = "10m",
      .commands = RUN,
-     .read = option_read_number,
+     .read = option_read_time,
      .member = MEMBER(study.budget_s),
      .low = 1,
      .high = 1e7,
-     .help = "time that the whole study may take: fewer samples, then no slow implementations"},
+     .help =
+         "time that the whole study may take (10m, 1.5h, 600): fewer samples, then no slow implementations"},
     {.name = "retry-noisy",
      .argument = "N",
      .preset = "0",
@@ -274,14 +278,14 @@ const struct option_rule option_rules[] = {
      .commands = RUN,
      .read = option_read_count,
      .member = MEMBER(study.retry_noisy),
-     .high = 1000,
+     .high = 254, /* a point's attempts are counted in a byte */
      .help =
          "measure a point that has noise flags (column flags) again, up to N times; all attempts are kept"},
     {.name = "timeout",
-     .argument = "SECONDS",
+     .argument = "TIME",
      .preset = "600",
      .commands = STUDY,
-     .read = option_read_number,
+     .read = option_read_time,
      .member = MEMBER(study.timeout_s),
      .low = 1,
      .high = 1e7,
@@ -352,7 +356,9 @@ const struct option_rule option_rules[] = {
      .commands = STUDY,
      .read = option_read_flag,
      .member = MEMBER(dry_run),
-     .help = "print what would be run and the memory that it takes (CSV), then stop"},
+     .help = "print what would be run and the memory that it takes (CSV), then stop; nothing is executed, so "
+             "where oneDNN would "
+             "be tried in several ways it is one of them"},
     {.name = "shapes",
      .commands = LIST,
      .read = option_read_flag,

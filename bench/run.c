@@ -16,6 +16,7 @@
 struct forecast {
     double native, scratch; /* bytes */
     const char *reason;     /* why it will be skipped, or NULL */
+    char detail[64];        /* what would run, as the plan's */
 };
 
 static struct forecast forecast_point(const struct study *study, struct conv_plan *plan,
@@ -24,13 +25,15 @@ static struct forecast forecast_point(const struct study *study, struct conv_pla
     double limit = (double)study->memory_limit, plain = 0;
     for (int t = 0; t < CONV_TENSORS; t++)
         plain += (double)conv_elements(&plan->problem, (enum conv_tensor)t) * sizeof(float);
-    /* Some plans allocate and try: not where the tensors alone are too much. */
+    /* Some plans allocate: not where the tensors alone are too much. */
     if (plain > limit)
-        return (struct forecast){plain, 0, "its tensors exceed the memory limit"};
+        return (struct forecast){.native = plain, .reason = "its tensors exceed the memory limit"};
     const char *reason = conv_plan_make(impl, plan);
     if (reason)
-        return (struct forecast){plain, 0, reason};
-    struct forecast forecast = {(double)conv_beside_bytes(plan), (double)plan->scratch_bytes, NULL};
+        return (struct forecast){.native = plain, .reason = reason};
+    struct forecast forecast = {.native = (double)conv_beside_bytes(plan),
+                                .scratch = (double)plan->scratch_bytes};
+    memcpy(forecast.detail, plan->detail, sizeof forecast.detail);
     for (int t = 0; t < CONV_TENSORS; t++)
         forecast.native += (double)plan->bytes[t];
     if (forecast.native + forecast.scratch > limit)
@@ -48,7 +51,9 @@ static void print_forecast(const struct layer *layer, const struct conv_plan *pl
     csv_field(stdout, layer->name);
     printf(",%d,%d,%s,", layer->multiplicity, plan->threads, forecast->reason ? "SKIP" : "");
     csv_field(stdout, forecast->reason ? forecast->reason : "");
-    printf(",%.0f,%.0f,%.0f\n", conv_flop_nominal(&layer->problem), forecast->native, forecast->scratch);
+    printf(",%.0f,%.0f,%.0f,", conv_flop_nominal(&layer->problem), forecast->native, forecast->scratch);
+    csv_field(stdout, forecast->detail);
+    putchar('\n');
 }
 
 struct totals {
@@ -88,7 +93,7 @@ static void print_totals(const struct study *study, const struct totals *totals)
 static void dry_run(const struct study *study)
 {
     struct totals totals = {0, 0, 0};
-    printf("impl,pass,problem,name,mult,threads,status,reason,flop,native_bytes,scratch_bytes\n");
+    printf("impl,pass,problem,name,mult,threads,status,reason,flop,native_bytes,scratch_bytes,detail\n");
     for (int t = 0; t < study->thread_count; t++)
         for (int l = 0; l < study->layer_count; l++)
             for (int o = 0; o < study->output_count; o++) {
@@ -96,7 +101,8 @@ static void dry_run(const struct study *study)
                                          .output = study->outputs[o],
                                          .threads = study->threads[t],
                                          .isa = study->isa,
-                                         .layer = study->layer};
+                                         .layer = study->layer,
+                                         .estimate = true};
                 forecast_group(study, &study->layers[l], &plan, &totals);
             }
     print_totals(study, &totals);

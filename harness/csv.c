@@ -18,36 +18,59 @@ static bool put(struct csv_row *row, size_t at, char c)
     return true;
 }
 
-/* The record's fields, each ended by a zero byte, go into row->text; the count of them is returned, 0 at the end. */
-static int read_fields(FILE *file, struct csv_row *row)
+/* Where in a field a character stands. QUOTE: behind a quote in a quoted field, its end or the first of two. */
+enum place { BEGIN, PLAIN, QUOTED, QUOTE };
+
+/* Takes the character c of a record, all but its line feed. The fields go into row->text, each ended by a zero byte.
+ * NULL, or what is wrong. */
+static const char *take(struct csv_row *row, enum place *place, size_t *length, char c)
 {
-    size_t length = 0;
-    int fields = 1, c;
-    bool quoted = false;
-    while ((c = getc(file)) != EOF) {
-        if (c == '"') {
-            int next = quoted ? getc(file) : '"' + 1;
-            if (next != '"') { /* opens or closes; doubled inside a quoted field it stands for itself */
-                if (quoted)
-                    ungetc(next, file);
-                quoted = !quoted;
-                continue;
-            }
-        }
-        if (!quoted && c == '\n')
-            return put(row, length, '\0') ? fields : 0;
-        const bool separator = !quoted && c == ',';
-        fields += separator;
-        if (!put(row, length++, separator ? '\0' : (char)c))
-            return 0;
+    if (!c)
+        return "a zero byte";
+    if (c == '"' && *place == PLAIN)
+        return "a quote within a field";
+    if (c == '"' && (*place == BEGIN || *place == QUOTED)) {
+        *place = *place == BEGIN ? QUOTED : QUOTE;
+        return NULL;
     }
-    return 0;
+    if (c == ',' && *place != QUOTED) {
+        if (++row->fields > CSV_FIELDS_MAX)
+            return "too many fields";
+        *place = BEGIN;
+        return put(row, (*length)++, '\0') ? NULL : "no memory for it";
+    }
+    if (c != '"' && *place == QUOTE)
+        return "text behind a closing quote";
+    *place = *place == BEGIN ? PLAIN : *place == QUOTE ? QUOTED : *place;
+    return put(row, (*length)++, c) ? NULL : "no memory for it";
+}
+
+/* Reads to the record's line feed, even if something is wrong: a torn record is none, whatever it holds. */
+static bool read_record(FILE *file, struct csv_row *row)
+{
+    enum place place = BEGIN;
+    size_t length = 0;
+    row->fields = 1;
+    row->error = NULL;
+    row->line = row->line_feeds + 1;
+    for (int c; (c = getc(file)) != EOF;) {
+        row->line_feeds += c == '\n';
+        if (c == '\n' && row->error)
+            return false;
+        if (c == '\n' && place != QUOTED) {
+            row->error = put(row, length, '\0') ? NULL : "no memory for it";
+            return !row->error;
+        }
+        if (!row->error)
+            row->error = take(row, &place, &length, (char)c);
+    }
+    row->error = row->line_feeds < row->line ? NULL : "a quote without its second";
+    return false;
 }
 
 bool csv_read(FILE *file, struct csv_row *row)
 {
-    row->fields = read_fields(file, row);
-    if (row->fields < 1 || row->fields > CSV_FIELDS_MAX)
+    if (!read_record(file, row))
         return false;
     char *at = row->text;
     for (int i = 0; i < row->fields; i++, at += strlen(at) + 1)

@@ -13,12 +13,17 @@ enum { CSV_FIELDS_MAX = 128 };
 struct csv_row {
     char *field[CSV_FIELDS_MAX];
     int fields;
+    int line; /* of the file, from 1, where the record begins */
+    const char
+        *error; /* after csv_read said false: what is wrong with the record, NULL at the end of the file */
     char *text;
     size_t text_size;
+    int line_feeds; /* read so far */
 };
 
-/* The next complete record. False at the end of the file, where a record without its line feed (a writer was killed
- * in it) does not count, and for one with more than CSV_FIELDS_MAX fields. */
+/* The next record. False at the end of the file, where a record without its line feed (a writer was killed in it) does
+ * not count, and for a record that cannot be read: a quote within a field or without its second, a zero byte, more than
+ * CSV_FIELDS_MAX fields. */
 bool csv_read(FILE *file, struct csv_row *row);
 void csv_free(struct csv_row *row);
 

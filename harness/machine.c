@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "machine.h"
 
+#include "activation.h"
+#include "problem_string.h"
 #include "version.h"
 
 #include <ctype.h>
@@ -132,6 +134,20 @@ static json_t *time_text(time_t when)
     return json_string(text);
 }
 
+/* A string of any bytes; JSON is UTF-8, so that what is not becomes "?". */
+static json_t *text_json(const char *text)
+{
+    json_t *json = json_string(text);
+    char *plain = json ? NULL : strdup(text);
+    for (char *c = plain; c && *c; c++)
+        if ((unsigned char)*c > 127)
+            *c = '?';
+    if (plain)
+        json = json_string(plain);
+    free(plain);
+    return json;
+}
+
 static json_t *number_or_null(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();
@@ -258,26 +274,50 @@ static json_t *ceilings_json(const struct machine *machine)
     return ceilings;
 }
 
+/* "mb8ic64ih56oc64kh3ph1 res2b*3": all of a layer that its rows tell of. */
+static json_t *layers_json(const struct study *study)
+{
+    json_t *layers = json_array();
+    for (int i = 0; i < study->layer_count; i++) {
+        const struct layer *layer = &study->layers[i];
+        char text[PROBLEM_STRING_MAX + sizeof layer->name + 32];
+        problem_string_print(&layer->problem, text, PROBLEM_STRING_MAX);
+        if (*layer->name || layer->multiplicity > 1)
+            snprintf(text + strlen(text), sizeof text - strlen(text), " %s*%d", layer->name,
+                     layer->multiplicity);
+        json_array_append_new(layers, text_json(text));
+    }
+    return layers;
+}
+
 static json_t *study_json(const struct machine *machine)
 {
     const struct study *study = machine->study;
-    json_t *arguments = json_array(), *threads = json_array();
+    json_t *arguments = json_array(), *threads = json_array(), *impls = json_array(), *passes = json_array();
     char seed[24];
     snprintf(seed, sizeof seed, "%" PRIu64, study->seed); /* JSON numbers lose digits beyond 2^53 */
     for (int i = 0; i < machine->argc; i++)
-        json_array_append_new(arguments, json_string(machine->argv[i]));
+        json_array_append_new(arguments, text_json(machine->argv[i]));
     for (int i = 0; i < study->thread_count; i++)
         json_array_append_new(threads, json_integer(study->threads[i]));
-    return json_pack("{s:o, s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:o, s:i, s:i, s:i, s:f, s:f, s:f, s:f, s:I}",
-                     "command_line", arguments, "seed", seed, "isa", isa_name(study->isa), "cache",
-                     study->cache == CACHE_COLD ? "cold" : "warm", "cold_sets_bytes",
+    for (int i = 0; i < study->impl_count; i++)
+        json_array_append_new(impls, json_string(study->impls[i]->name));
+    for (int i = 0; i < study->output_count; i++)
+        json_array_append_new(passes, json_string(conv_pass_name(study->outputs[i])));
+    return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:s, s:s, s:s, s:s, s:I, s:s, s:b, s:s, s:i, s:i, "
+                     "s:i, s:f, s:f, "
+                     "s:f, s:f, s:f, s:I, s:b}",
+                     "command_line", arguments, "check_only", study->check_only, "layers", layers_json(study),
+                     "impls", impls, "passes", passes, "threads", threads, "bias", study->layer.bias, "act",
+                     activations[study->layer.activation].name, "seed", seed, "isa", isa_name(study->isa),
+                     "cache", study->cache == CACHE_COLD ? "cold" : "warm", "cold_sets_bytes",
                      (json_int_t)(COLD_CACHES * machine->topology->cache_bytes), "policy",
                      study->placement.policy ? study->placement.policy : "compact", "smt",
-                     study->placement.smt, "numa", study->interleave ? "interleave" : "firsttouch", "threads",
-                     threads, "repetitions", study->repetitions, "samples", study->samples, "retry_noisy",
+                     study->placement.smt, "numa", study->interleave ? "interleave" : "firsttouch",
+                     "repetitions", study->repetitions, "samples", study->samples, "retry_noisy",
                      study->retry_noisy, "ci_percent", study->ci_percent, "max_time_s", study->max_time_s,
-                     "budget_s", study->budget_s, "lr", study->lr, "memory_limit_bytes",
-                     (json_int_t)study->memory_limit);
+                     "budget_s", study->budget_s, "timeout_s", study->timeout_s, "lr", study->lr,
+                     "memory_limit_bytes", (json_int_t)study->memory_limit, "phases", study->phases);
 }
 
 /* Variables that change how threads run or kernels are chosen; never the whole environment. */
@@ -297,7 +337,7 @@ static json_t *environment_json(void)
     return environment;
 }
 
-static json_t *machine_json(const struct machine *machine)
+struct json_t *machine_json(const struct machine *machine)
 {
     json_t *root = json_pack(
         "{s:i, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:s}", "schema", 1,
@@ -313,56 +353,6 @@ static json_t *machine_json(const struct machine *machine)
             json_integer(json_integer_value(json_object_get(machine->before, "resumed")) + 1));
     }
     return root;
-}
-
-struct json_t *machine_read(const char *dir)
-{
-    char *path;
-    json_t *root = NULL;
-    if (asprintf(&path, "%s/machine.json", dir) >= 0) {
-        root = json_load_file(path, 0, NULL);
-        free(path);
-    }
-    return root;
-}
-
-void machine_forget(struct json_t *before)
-{
-    json_decref(before);
-}
-
-/* What is typed differently when a study is resumed: the program's path, and --resume or what getopt takes for it. */
-static json_t *comparable_command_line(json_t *root)
-{
-    json_t *line = json_object_get(json_object_get(root, "study"), "command_line"), *rest = json_array();
-    for (size_t i = 1; i < json_array_size(line); i++) {
-        const char *word = json_string_value(json_array_get(line, i));
-        if (strlen(word) < strlen("--res") || strncmp(word, "--resume", strlen(word)))
-            json_array_append(rest, json_array_get(line, i));
-    }
-    return rest;
-}
-
-const char *machine_difference(const struct machine *machine)
-{
-    static const struct {
-        const char *part, *what;
-    } parts[] = {{"cpu", "machine"}, {"topology", "machine"}, {"build", "build"}, {"libraries", "build"}};
-    json_t *now = machine_json(machine), *before = machine->before;
-    const char *what = NULL;
-    for (size_t i = 0; !what && i < sizeof parts / sizeof *parts; i++)
-        if (!json_equal(json_object_get(now, parts[i].part), json_object_get(before, parts[i].part)))
-            what = parts[i].what;
-    if (!what && !json_equal(json_object_get(json_object_get(now, "system"), "host"),
-                             json_object_get(json_object_get(before, "system"), "host")))
-        what = "machine";
-    json_t *line_now = comparable_command_line(now), *line_before = comparable_command_line(before);
-    if (!what && !json_equal(line_now, line_before))
-        what = "command line";
-    json_decref(line_now);
-    json_decref(line_before);
-    json_decref(now);
-    return what;
 }
 
 bool machine_write(const struct machine *machine, const char *dir)

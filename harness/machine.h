@@ -23,16 +23,18 @@ struct machine {
     struct json_t *before;    /* of a resumed study: its machine.json; else NULL */
 };
 
+/* What machine.json says of it; for json_decref. */
+struct json_t *machine_json(const struct machine *machine);
+
 /* Writes DIR/machine.json: to a temporary file, then renamed. On failure prints the line that says why. */
 bool machine_write(const struct machine *machine, const char *dir);
 
-/* What DIR/machine.json says, to be freed with machine_forget; NULL if there is none. */
-struct json_t *machine_read(const char *dir);
-void machine_forget(struct json_t *before);
+/* Reads the machine.json of a study that is to be resumed into machine->before. True if it tells of the same machine,
+ * build and study; what the study may take (budget, timeout, memory) and how it was typed may differ, and repetitions may
+ * become more. Otherwise prints the line that says what differs, or what is wrong with the file. */
+bool machine_resume(struct machine *machine, const char *dir);
 
-/* NULL if machine->before tells of the same machine, build and command line (but for --resume) as *machine; else which
- * of them differs. */
-const char *machine_difference(const struct machine *machine);
+void machine_forget(struct machine *machine); /* what machine_resume has read */
 
 /* How many OpenMP runtimes this process has loaded, and their file names, ", " between them. */
 int machine_openmp_runtimes(char *names, size_t size);

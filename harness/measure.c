@@ -32,37 +32,44 @@ static double clock_cost(void)
 static void call_untimed(const struct measurement *measurement, struct series *series)
 {
     if (!measurement->cold && series->runner->last_s <= WARMING_MATTERS_S)
-        series->spent_s += runner_run(series->runner, 1);
+        runner_run(series->runner, 1);
 }
 
 static void call_timed(const struct measurement *measurement, struct series *series, int round, int order)
 {
     const struct noise_watch watch = {"", measurement->pu, measurement->threads};
     double before[NOISE_KINDS], after[NOISE_KINDS];
-    const double spent_s = series->spent_s;
+    const double start = clock_now();
     noise_read(&watch, before); /* before the warming call, which sets the caches right again */
+    const double call_start = clock_now();
     call_untimed(measurement, series);
     const double seconds = runner_run(series->runner, series->inner_reps);
+    const double calls_s = clock_now() - call_start;
     noise_read(&watch, after);
-    series->spent_s += seconds * series->inner_reps;
-    noise_add(&series->noise, before, after, series->spent_s - spent_s);
+    noise_add(&series->noise, before, after, calls_s);
     series->timing[series->n++] = (struct timing){round, order, seconds};
+    series->spent_s += clock_now() - start;
 }
 
-static bool narrow_enough(const struct measurement *measurement, const struct series *series)
+/* Looks again only when n has grown by a tenth: each look sorts all samples. */
+static bool narrow_enough(const struct measurement *measurement, struct series *series)
 {
-    if (!(measurement->ci_percent > 0) || series->n < CI_SAMPLES)
+    if (!(measurement->ci_percent > 0) || series->n < CI_SAMPLES || series->n < series->next_look)
         return false;
-    double seconds[series->n];
+    series->next_look = series->n + 1 + series->n / 10;
+    double *seconds = malloc((size_t)series->n * sizeof *seconds);
+    if (!seconds)
+        return false;
     for (int i = 0; i < series->n; i++)
         seconds[i] = series->timing[i].seconds;
     const struct stats stats = stats_of(seconds, series->n);
+    free(seconds);
     const double reach = fmax(stats.hi - stats.median, stats.median - stats.lo);
     return reach <= measurement->ci_percent / 100 * stats.median;
 }
 
 /* The reason why a series ends now, or NULL. */
-static const char *stop(const struct measurement *measurement, const struct series *series)
+static const char *stop(const struct measurement *measurement, struct series *series)
 {
     return series->n >= measurement->samples           ? "samples"
            : series->spent_s > measurement->max_time_s ? "max_time"
@@ -95,14 +102,15 @@ static double sgd_step(const struct runner *runner, double lr)
 
 static void prepare(const struct measurement *measurement, struct series *series, double shortest_s)
 {
-    series->n = 0;
-    series->spent_s = 0;
+    series->n = series->next_look = 0;
     series->noise = (struct noise){0};
     if (measurement->cold)
         runner_copy_sets(series->runner);
+    const double start = clock_now();
     call_untimed(measurement, series);
     const double call_s = series->runner->last_s;
     series->inner_reps = call_s < shortest_s ? (int)ceil(shortest_s / fmax(call_s, 1e-9)) : 1;
+    series->spent_s = clock_now() - start;
 }
 
 /* peak: of the rounds, which a series attends from the first to its last. */
@@ -138,11 +146,15 @@ void measure_group(struct measurement *measurement, struct series *series, int c
         prepare(measurement, &series[i], shortest_s);
     }
     while (actives > 0) {
+        const double start = clock_now();
         peak[rounds] = ceiling_fma(measurement->isa, measurement->threads);
         *measurement->best_flops = fmax(*measurement->best_flops, peak[rounds]);
         random_shuffle(&state, active, actives);
-        for (int i = 0; i < actives; i++)
+        const double share_s = (clock_now() - start) / actives;
+        for (int i = 0; i < actives; i++) {
+            series[active[i]].spent_s += share_s;
             call_timed(measurement, &series[active[i]], rounds, i);
+        }
         rounds++;
         int left = 0;
         for (int i = 0; i < actives; i++)

@@ -15,7 +15,8 @@
  *
  * A runner leaves the rounds when it has `samples` samples, when the 95 % interval of its median reaches no further than
  * ci_percent to either side (at least CI_SAMPLES samples; so the interval is a little too narrow: the column stop_reason
- * tells), or when its calls have taken max_time_s. At least one sample is always taken.
+ * tells; it is looked at each time that n has grown by a tenth), or when it has taken max_time_s of wall time: its calls,
+ * the readings around them, its share of what each round measures for all. At least one sample is always taken.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_MEASURE_H
@@ -35,7 +36,8 @@ struct series {
     struct runner *runner;
     struct timing *timing; /* n of them; room for `samples` */
     int n, inner_reps;
-    double spent_s;          /* wall time of all its calls */
+    int next_look;           /* the n at which the interval's width is looked at again */
+    double spent_s;          /* wall time of its calls and readings, and its share of the rounds' probes */
     const char *stop_reason; /* "samples", "ci" or "max_time" */
     struct noise noise;
     double sgd_s; /* upd: median time of w -= lr * gradient on the native gradient; else NAN */

@@ -390,18 +390,14 @@ static void close_supervisor(struct supervisor *s)
 }
 
 /* Opens the record of a new or a resumed study. Returns how many points are done, -1 on failure, which is said. */
-static int open_record(struct supervisor *s, const struct machine *machine)
+static int open_record(struct supervisor *s, struct machine *machine)
 {
     const struct study *study = s->study;
-    if (!study->resume || resume_is_beginning(study->out))
+    const enum resume_state state = study->resume ? resume_look(study->out) : RESUME_BEGINNING;
+    if (state == RESUME_BEGINNING)
         return record_open(&s->record, study->out, study->phases, study->force || study->resume) ? 0 : -1;
-    const char *different = machine->before ? machine_difference(machine) : "program";
-    if (different) {
-        fprintf(stderr,
-                "tripass: --resume: %s was begun with another %s; try the same one, or another directory\n",
-                study->out, different);
+    if (state == RESUME_IMPOSSIBLE || !machine_resume(machine, study->out))
         return -1;
-    }
     const int done = resume_load(&s->board, study->out, &s->failed);
     return done >= 0 && record_reopen(&s->record, study->out, study->phases) ? done : -1;
 }
@@ -416,11 +412,10 @@ int study_run(const struct study *study, int argc, char **argv)
                               .argc = argc,
                               .argv = argv,
                               .start = time(NULL),
-                              .ceilings = s.ceilings,
-                              .before = study->resume ? machine_read(study->out) : NULL};
+                              .ceilings = s.ceilings};
     const int done = open_record(&s, &machine);
     if (done < 0) {
-        machine_forget(machine.before);
+        machine_forget(&machine);
         close_supervisor(&s);
         return 2;
     }
@@ -440,7 +435,7 @@ int study_run(const struct study *study, int argc, char **argv)
     if (s.record.dir && !s.broken)
         s.broken = !machine_write(&machine, s.record.dir);
     s.broken |= !record_close(&s.record);
-    machine_forget(machine.before);
+    machine_forget(&machine);
     close_supervisor(&s);
     return s.broken ? 2 : stop_signal ? 128 + stop_signal : s.failed ? 1 : 0;
 }

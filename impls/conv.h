@@ -102,6 +102,9 @@ struct conv_plan {
     int threads;  /* OpenMP threads that `run` uses, >= 1 */
     enum isa isa; /* the best instruction set that kernels may use */
     struct conv_layer layer;
+    bool
+        estimate; /* the plan is asked for its sizes and will not run: `plan` executes nothing, and where it would try
+                      several ways it takes one and says so in `detail` */
 
     size_t bytes[CONV_TENSORS]; /* size of each native tensor */
     size_t scratch_bytes;       /* size of the working memory `run` needs; may be 0 */

@@ -96,6 +96,10 @@ static bool best_read(struct nn_choice *choice, const char *path, char *why, siz
     while (good && csv_read(file, &row))
         if (row.fields == fields && row_read(&row, column, &best))
             good = best_keep(choice, &best);
+    if (good && row.error) {
+        snprintf(why, why_size, "best:%s: line %d: %s; try another run", path, row.line, row.error);
+        good = false;
+    }
     if (good && !choice->best_count) {
         snprintf(why, why_size, "best:%s: no row of it has status OK; try another run", path);
         good = false;

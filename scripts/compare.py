@@ -11,6 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
+import startup
+startup.explain_missing_modules()
+
 import numpy as np
 import pandas as pd
 from scipy import stats

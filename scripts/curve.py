@@ -6,6 +6,9 @@ SPDX-License-Identifier: Apache-2.0"""
 import argparse
 from pathlib import Path
 
+import startup
+startup.explain_missing_modules()
+
 import pandas as pd
 
 import plot

@@ -10,6 +10,9 @@ import os
 import struct
 import sys
 
+import startup
+startup.explain_missing_modules()
+
 
 def idx_write(path, array):
     with open(path, "wb") as file:
@@ -21,11 +24,7 @@ def idx_write(path, array):
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError:
-        print("digits.py: scikit-learn is missing: install the package python3-sklearn", file=sys.stderr)
-        sys.exit(2)
+    from sklearn.datasets import load_digits
     digits = load_digits()
     # Every fifth example is held out: the file is in order of its 43 writers, so both parts have them all.
     held = [i % 5 == 4 for i in range(len(digits.target))]

@@ -10,6 +10,9 @@ import json
 import re
 from pathlib import Path
 
+import startup
+startup.explain_missing_modules()
+
 import tripass_data as data
 
 FILES = ["points.csv", "samples.csv"]

@@ -10,6 +10,9 @@ import re
 from functools import partial
 from pathlib import Path
 
+import startup
+startup.explain_missing_modules()
+
 import matplotlib
 import numpy as np
 

@@ -8,6 +8,9 @@ import json
 import shlex
 from pathlib import Path
 
+import startup
+startup.explain_missing_modules()
+
 import jinja2
 import pandas as pd
 from markupsafe import Markup

@@ -7,6 +7,9 @@ SPDX-License-Identifier: Apache-2.0"""
 
 import argparse
 
+import startup
+startup.explain_missing_modules()
+
 import numpy as np
 
 import tripass_data as data

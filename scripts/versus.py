@@ -14,6 +14,9 @@ import argparse
 import sys
 from fnmatch import fnmatchcase
 
+import startup
+startup.explain_missing_modules()
+
 import numpy as np
 import pandas as pd
 

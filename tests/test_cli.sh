@@ -95,19 +95,36 @@ bad fit run ic16ih14oc16kh3 --hw=2
 bad '--samples=30' run "$problem" --samples=0
 bad --samples=2 run "$problem" --samples=1.5
 bad number run "$problem" --samples=nan
-bad number run "$problem" --max-time=0
-bad number run "$problem" --max-time=1e999
-bad number run "$problem" --budget=soon
+bad time run "$problem" --max-time=0
+bad time run "$problem" --max-time=1e999
+bad time run "$problem" --budget=soon
 bad whole run "$problem" --seed=-1
+bad whole run "$problem" --seed=0x10
+bad number run "$problem" --samples=' 5'
+bad number run "$problem" --samples=0x10
+bad number run "$problem" --lr=+1
+bad '1 byte' run "$problem" --memory=0.5
+bad time run "$problem" --budget=10x
+bad time run "$problem" --max-time=5mm
+bad time run "$problem" --timeout=' 5m'
+bad 'from 1 to' run "$problem" --budget=3000h
+bad 'N at most' run "$problem" --shard=1/1000000000
+bad 'one more' help run extra
+bad 'repeats too often' list "$problem" --match='(((((((((((a{1,255}){1,255}){1,255}){1,255}))))))))'
+bad 'repeats too often' list "$problem" --match='((((((((((((((((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+)+'
 bad number run "$problem" --lr=inf
 bad number run "$problem" --reps=0
 bad number run "$problem" --retry-noisy=-1
-bad number check "$problem" --timeout=0
+bad time check "$problem" --timeout=0
 bad size run "$problem" --memory=8Q
 bad size run "$problem" --memory=-8G
 bad cold run "$problem" --cache=hot
 bad expression run "$problem" --match='['
 bad matches run "$problem" --match=zz
+for command in run list; do # the line advises nothing that the command does not have
+    bad '--match=kh3' $command "$problem" --match=zz
+    grep -q -e --dry-run "$dir/err" && fail "$command --match advises --dry-run"
+done
 bad resnet50-v1 run --batch=resnet50
 bad "$dir/bad.txt:5: ic5" run --batch="$dir/bad.txt"
 bad 'no problem in it' run --batch="$dir/empty.txt"
@@ -218,6 +235,15 @@ rows 2 --pass=fwd --mb=1:8 --shard=4/4 "$problem"
 good ',mb8ic16' run --dry-run --mb=1:8 --shard=4/4 "$problem"
 good '^direct:aa,fwd,' run --dry-run --pass=fwd --impl=direct,im2col --aa='d*' "$problem"
 good ',SKIP,its tensors exceed' run --dry-run --memory=1K "$problem"
+good '^impl,' run --dry-run --budget=1.5h --timeout=90s --max-time=1m --memory=8.5G --lr=1e-3 "$problem"
+good ',777$' check --pass=fwd --impl=direct --seed=0777 "$problem"
+good ',max_time,' run --pass=fwd --impl=direct --threads=1 --reps=1 --ci=0 --samples=2000 --max-time=0.05 -o - mb1ic1ih3oc1kh1
+
+# Nothing is executed by --dry-run: oneDNN would say so.
+export ONEDNN_VERBOSE=1
+good '^onednn,upd,' run --dry-run --impl=onednn "$problem"
+unset ONEDNN_VERBOSE
+grep -q -e ',exec,' "$dir/out" "$dir/err" && fail "--dry-run executes a convolution"
 
 # A layer keeps what makes it special: depthwise stays depthwise, one more row of padding below stays.
 rows 1 --pass=fwd --ic=24 --hw=7 g16mb1ic16ih14oc16oh15kh3ph1

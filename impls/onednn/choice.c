@@ -118,15 +118,15 @@ const char *onednn_choose(const struct conv_plan *plan, const struct onednn_libr
     if (count == 0)
         return "this oneDNN has no such implementation for this problem";
 
-    struct candidate *winner = count == 1 ? list : race(plan, library, list, count);
+    struct candidate *winner = count == 1 || plan->estimate ? list : race(plan, library, list, count);
     for (struct candidate *c = list; c < list + count; c++)
         if (c != winner)
             dnnl_primitive_destroy(c->primitive);
     if (!winner)
         return "out of memory for oneDNN's trials";
 
-    *choice = (struct onednn_choice){winner->variant, winner->primitive};
-    if (n > 1) {
+    *choice = (struct onednn_choice){winner->variant, winner->primitive, plan->estimate ? count - 1 : 0};
+    if (n > 1 && !plan->estimate) {
         latest.plan = *plan;
         latest.variants = variants;
         latest.winner = winner->variant;

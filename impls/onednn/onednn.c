@@ -7,6 +7,7 @@
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct state {
     struct onednn_library library;
@@ -98,6 +99,9 @@ static void describe(struct conv_plan *plan, const struct onednn_choice *choice)
                                                                         : " fwd_inference";
     snprintf(plan->detail, sizeof plan->detail, "%s%s %s", onednn_name(choice->primitive), prop,
              layouts[choice->variant->layout]);
+    const size_t used = strlen(plan->detail);
+    if (choice->untried)
+        snprintf(plan->detail + used, sizeof plan->detail - used, ", or one of %d more", choice->untried);
 }
 
 static bool has_slope(const struct conv_plan *plan)
