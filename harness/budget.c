@@ -14,7 +14,7 @@ enum {
 };
 /* For what points take at the least, of the time; a half left oneDNN out of the default study's 512 channels. */
 static const double FIRST_SHARE = 0.7;
-/* A point's fixed part where all is proven: plan and memory as before, a third of the checks; and its truth, a sample. */
+/* A point's fixed part where all is proven: plan and memory as before, a quarter of the checks; and its truth, a sample. */
 static const double LATER_FIXED = 0.5, LATER_TRUTH = 0.1;
 /* The standard: a machine and an implementation of middling speed, in proportion to which all are seen. However small,
  * a point takes 0.02 s timed, and its buffers; memory is new, poisoned and compared, read or written six times. */

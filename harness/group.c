@@ -261,12 +261,12 @@ static void emit(struct group *group, struct candidate *candidate, bool pinned)
 }
 
 static void run_batch(struct group *group, struct candidate *candidates, int count, const struct data *data,
-                      const struct truth truth[2], double end)
+                      const struct truth truth[TRUTHS], double end)
 {
     const struct study *study = group->study;
     const bool pinned = topology_pinned(group->topology, group->threads);
     alloc_batch(group, candidates, count);
-    for (int kind = 0; kind < 2; kind++)
+    for (int kind = 0; kind < TRUTHS; kind++) /* the last, FILL_REAL, is what calls are timed on */
         if (truth[kind].count)
             check_batch(candidates, count, data, &truth[kind]);
     for (int attempt = 0, due = count; due > 0; attempt++) {
@@ -285,14 +285,14 @@ static void run_batch(struct group *group, struct candidate *candidates, int cou
         }
     }
     for (int i = 0; i < count; i++) {
-        remember(group, &candidates[i], truth[1].proof);
+        remember(group, &candidates[i], truth[FILL_REAL].proof);
         free(candidates[i].series.timing);
         runner_free(&candidates[i].runner);
     }
 }
 
 /* Everything that the candidates' checks need. False: no memory. */
-static bool find_truth(const struct group *group, struct data *data, struct truth truth[2],
+static bool find_truth(const struct group *group, struct data *data, struct truth truth[TRUTHS],
                        const struct candidate *candidates, int count)
 {
     const double start = clock_now();
@@ -301,8 +301,9 @@ static bool find_truth(const struct group *group, struct data *data, struct trut
         proven = proven && group->proven[candidates[i].runner.index] == detail_hash(&candidates[i].runner);
     if (!data_alloc(data))
         return false;
-    found = proven ? truth_sample(&truth[1], data, group->rep)
-                   : truth_find(&truth[0], data, FILL_EXACT) && truth_find(&truth[1], data, FILL_REAL);
+    found = !proven || truth_sample(&truth[FILL_REAL], data, group->rep);
+    for (int kind = 0; kind < TRUTHS && !proven && found; kind++)
+        found = truth_find(&truth[kind], data, (enum fill)kind);
     group->cost[group->study->impl_count].fixed_s = clock_now() - start;
     return found;
 }
@@ -312,7 +313,7 @@ void group_run(struct group *group)
     const double end = clock_now() + group->time_s;
     struct candidate *candidates = calloc((size_t)group->study->impl_count, sizeof *candidates);
     struct data data = group_data(group);
-    struct truth truth[2] = {{0}};
+    struct truth truth[TRUTHS] = {{0}};
     const int count = plan_all(group, &data, candidates);
     group->page->impl = -1;
     if (count && !find_truth(group, &data, truth, candidates, count))
@@ -322,7 +323,7 @@ void group_run(struct group *group)
         const double now = clock_now(), batch_end = now + (end - now) * size / (count - first);
         run_batch(group, candidates + first, size, &data, truth, batch_end);
     }
-    for (int kind = 0; kind < 2; kind++)
+    for (int kind = 0; kind < TRUTHS; kind++)
         truth_free(&truth[kind]);
     data_free(&data);
     free(candidates);

@@ -25,8 +25,10 @@ struct point {
     int threads, rep, smt;
     int sets; /* of tensors that runs rotate through; 1 with warm caches, 0 if nothing ran */
     double err_reference,
-        err_onednn;   /* largest |error| / sum |a*b| against the reference and against oneDNN */
+        err_onednn;   /* largest |error| / sum |a*b| against the reference and against oneDNN: truth_scale */
     double tolerance; /* what err_reference may be */
+    double compared,
+        summed; /* outputs that were compared one by one with the definition or oneDNN; and in sums (sums.h) */
     struct stats time;
     double import_s, export_s, sgd_s, plan_s; /* both inputs in; the output out; SGD step (upd); planning */
     int inner_reps;                           /* calls per sample */

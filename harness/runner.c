@@ -66,6 +66,9 @@ void data_fill(const struct data *data, enum fill fill)
         if (t != data->output)
             fill_tensor(data->plain[t].data, conv_elements(&data->problem, t), fill, reduction,
                         data->seed + t, data->threads);
+    if (fill == FILL_TAPS)
+        fill_isolate(data->plain[fill_sparse(data->output)].data, &data->problem, data->output, data->seed,
+                     data->threads);
     if (data->output != CONV_WEI && data->beside.bytes)
         fill_beside(data, fill, reduction);
 }

@@ -61,6 +61,9 @@ double conv_flop_valid(const struct conv_problem *problem);
 /* Longest sum behind one element of the output: (ic/g)*kh*kw, (oc/g)*kh*kw, or mb*oh*ow. */
 double conv_reduction(const struct conv_problem *problem, enum conv_tensor output);
 
+/* sum |products| of an output with the most products of all, in the mean over data uniform in [-1, 1]: 1/4 each. Never 0. */
+double conv_full_sum(const struct conv_problem *problem, enum conv_tensor output);
+
 /* "fwd", "bwd", "upd" for CONV_DST, CONV_SRC, CONV_WEI. */
 const char *conv_pass_name(enum conv_tensor output);
 
@@ -125,9 +128,10 @@ struct conv_impl {
     const char *summary; /* one line */
     const char *source;  /* paper, book or library */
 
-    /* On data that are small integers, and whose sums stay below 2^24, the result equals the definition
-     * bit for bit. False for Winograd, whose transforms divide. */
-    bool exact;
+    /* On data that are small integers, and whose sums of |products| stay below 2^24 / exact, the result equals the
+     * definition bit for bit; so 1 (true) for who only adds products up. More, at most CONV_EXACT_MOST, where what is
+     * added up is larger or has binary places, as in F(2, 3). 0 (false): never, for who divides by 3, say. */
+    int exact;
 
     /* NULL if this problem and pass can be done, otherwise a static reason ("stride 1 only").
      * A problem that is not refused must plan (memory permitting) and run. NULL: never refuses. */
@@ -154,10 +158,23 @@ struct conv_impl {
     /* Frees state. NULL: nothing to free. */
     void (*destroy)(struct conv_plan *plan);
 
-    /* Bound on |error| / sum |products| for data of one magnitude, e.g. uniform in [-1, 1].
-     * NULL: conv_rounding_bound. */
+    /* Bound on |error| / max(sum |products|, conv_full_sum) for data uniform in [-1, 1], finite and at most
+     * CONV_BOUND_MOST. The maximum is for algorithms that compute many outputs from common values, as Winograd's
+     * tiles: their errors are those of full sums even where few products, or one tiny one, remain of an output.
+     * NULL: conv_rounding_bound, on sum |products| alone. */
     double (*error_bound)(const struct conv_problem *problem, enum conv_tensor output);
+
+    /* Bound on |error| where every output is a single product at most, of factors +-[3/4, 1]; at most CONV_BOUND_MOST. One
+     * input is so sparse: of src (bwd: dst) every P-th row and column is not zero, P >= kernel + stride - 1, and there one
+     * channel of each group; of dst (upd) one pixel of each channel. NULL: conv_rounding_bound of one product. */
+    double (*tap_bound)(const struct conv_problem *problem, enum conv_tensor output);
 };
+
+/* A bound above this is none: a result that is wrong by a hundredth would pass. */
+#define CONV_BOUND_MOST 1e-2
+
+/* The largest `exact` of all. */
+enum { CONV_EXACT_MOST = 64 };
 
 /* Every implementation, in the order in which they are listed; the last element is NULL. */
 extern const struct conv_impl *const conv_impls[];
@@ -177,9 +194,11 @@ size_t conv_beside_bytes(const struct conv_plan *plan);
 void conv_run(const struct conv_impl *impl, const struct conv_plan *plan, float *const tensor[CONV_TENSORS],
               float *beside, void *scratch);
 
-/* The implementation's error_bound, or conv_rounding_bound if it has none of its own. */
+/* The implementation's error_bound, or conv_rounding_bound if it has none of its own; and its tap_bound, or that of one product. */
 double conv_error_bound(const struct conv_impl *impl, const struct conv_problem *problem,
                         enum conv_tensor output);
+double conv_tap_bound(const struct conv_impl *impl, const struct conv_problem *problem,
+                      enum conv_tensor output);
 
 /* The definition, element by element, in double: the value of output element `index` (plain layout) and the
  * sum of the |products| behind it. tensor: plain layouts; the output's entry is not read. This is the

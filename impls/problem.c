@@ -93,6 +93,32 @@ double conv_reduction(const struct conv_problem *p, enum conv_tensor output)
     }
 }
 
+/* Along one axis: the most taps behind one row of the output, by the definition's ih = oh * stride - pad + k * (d + 1). */
+static int most_taps(int in, int out, int kernel, int stride, int pad, int dilation, enum conv_tensor output)
+{
+    int most = 0;
+    for (int row = 0; row < (output == CONV_SRC ? in : output == CONV_DST ? out : kernel); row++) {
+        int taps = 0;
+        for (int i = 0; i < (output == CONV_WEI ? out : kernel); i++) {
+            const int k = output == CONV_WEI ? row : i, o = output == CONV_WEI ? i : row;
+            const int read = o * stride - pad + k * (dilation + 1), /* by pixel o, */
+                reader = row + pad - k * (dilation + 1);            /* times stride, of pixel `row` */
+            taps += output == CONV_SRC ? reader >= 0 && reader % stride == 0 && reader / stride < out
+                                       : read >= 0 && read < in;
+        }
+        most = taps > most ? taps : most;
+    }
+    return most;
+}
+
+double conv_full_sum(const struct conv_problem *p, enum conv_tensor output)
+{
+    const double channels = output == CONV_WEI ? p->mb : (double)(output == CONV_SRC ? p->oc : p->ic) / p->g;
+    const double products = channels * most_taps(p->ih, p->oh, p->kh, p->sh, p->ph, p->dh, output) *
+                            most_taps(p->iw, p->ow, p->kw, p->sw, p->pw, p->dw, output);
+    return (products > 0 ? products : 1) / 4;
+}
+
 const char *conv_pass_name(enum conv_tensor output)
 {
     static const char *const names[CONV_TENSORS] = {"bwd", "upd", "fwd"};

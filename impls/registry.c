@@ -77,3 +77,10 @@ double conv_error_bound(const struct conv_impl *impl, const struct conv_problem 
 {
     return (impl->error_bound ? impl->error_bound : conv_rounding_bound)(problem, output);
 }
+
+double conv_tap_bound(const struct conv_impl *impl, const struct conv_problem *problem,
+                      enum conv_tensor output)
+{
+    const struct conv_problem one = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0};
+    return impl->tap_bound ? impl->tap_bound(problem, output) : conv_rounding_bound(&one, output);
+}

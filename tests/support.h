@@ -70,7 +70,8 @@ void trial_fail(const struct trial *trial, const char *format, ...)
     __attribute__((format(printf, 2, 3), noreturn));
 
 /* Fails unless result equals truth: bit for bit if trial->exact, otherwise |error| <= trial_bound * magnitude, with the
- * largest magnitude in place of those that are zero (outputs that no tap reaches). A NaN fails. */
+ * largest magnitude in place of those that are zero (outputs that no tap reaches), and of all where the implementation has
+ * its own error_bound (the data here may be larger than those that conv_full_sum is for). A NaN fails. */
 void assert_agrees(const struct trial *trial, const float *result, const struct conv_element *truth);
 
 /* The trial's bound on |error| / sum |products|. */

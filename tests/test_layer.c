@@ -66,6 +66,7 @@ static bool check_layer(const struct trial *trial, const struct conv_layer *laye
         assert_true(conv_beside_bytes(&runner.plan) || trial->output == CONV_DST);
         assert_true(runner_alloc(&runner, 0, 0));
         check_kind(&runner, trial, FILL_EXACT);
+        check_kind(&runner, trial, FILL_TAPS);
         check_kind(&runner, trial, FILL_REAL);
         runner_free(&runner);
     }

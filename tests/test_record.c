@@ -65,7 +65,8 @@ static void fields_survive(void **state)
 static const char required[] =
     "impl family pass problem name mult g mb ic ih iw oc oh ow kh kw sh sw ph pw dh dw threads rep isa cache "
     "bias act "
-    "status reason detail err_reference err_onednn tolerance n t_min_s t_median_s t_lo_s t_hi_s t_import_s "
+    "status reason detail err_reference err_onednn tolerance compared summed n t_min_s t_median_s t_lo_s "
+    "t_hi_s t_import_s "
     "t_export_s t_sgd_s gflops pct_peak flop flop_valid native_bytes scratch_bytes pinned";
 
 /* A row as it is read back. */

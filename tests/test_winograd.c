@@ -261,9 +261,31 @@ static void test_lost_product(void **state)
         }
 }
 
+/* A bound on errors is one whatever the problem, also of implementations that are not Winograd's. */
+static void test_bounds(void **state)
+{
+    uint64_t random = test_seed();
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        const struct conv_problem problem = problem_random(&random);
+        for (int impl = 0; conv_impls[impl]; impl++)
+            for (enum conv_tensor output = 0; output < CONV_TENSORS; output++) {
+                const struct trial trial = {.impl = conv_impls[impl], .problem = problem, .output = output};
+                if (trial.impl->refuse && trial.impl->refuse(&problem, output))
+                    continue;
+                const double bound = trial_bound(&trial),
+                             tap_bound = conv_tap_bound(trial.impl, &problem, output);
+                if (!(bound > 0x1p-24 && bound <= CONV_BOUND_MOST && tap_bound > 0x1p-24 &&
+                      tap_bound < 8e-5)) /* test_taps: 1e-4 must be seen */
+                    trial_fail(&trial, "the bounds are %g and, of taps, %g", bound, tap_bound);
+            }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_tables),
         cmocka_unit_test(test_transforms),
         cmocka_unit_test(test_lost_product),

@@ -265,6 +265,11 @@ static double winograd_bound(const struct conv_problem *p, enum conv_tensor outp
     return conv_impl_find("winograd-f4")->error_bound(p, output);
 }
 
+static double winograd_tap_bound(const struct conv_problem *p, enum conv_tensor output)
+{
+    return conv_impl_find("winograd-f4")->tap_bound(p, output);
+}
+
 const struct conv_impl onednn_impl = {
     .name = "onednn",
     .family = "onednn",
@@ -306,4 +311,5 @@ const struct conv_impl onednn_winograd_impl = {
     .run_layer = run_layer,
     .destroy = destroy,
     .error_bound = winograd_bound,
+    .tap_bound = winograd_tap_bound,
 };

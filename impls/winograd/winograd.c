@@ -126,6 +126,12 @@ static void destroy(struct conv_plan *plan)
     free(plan->state);
 }
 
+/* struct conv_impl's `exact`. F(2, 3) has the points 0, +-1 and infinity and divides by 2 alone, so that all stages are
+ * multiples of 1/2 in each direction, 1/4. How large they become, in each direction: the sum over the points of the |row
+ * sums| of the three matrices. It is 8 for 3 products of a fwd or bwd output (stride 2: 8 + 4, of both phases), and at
+ * most 4 times the products of a gradient. (12/3)^2 = 4^2 = 16, times 4: 64. F(4, 3) and F(6, 3) divide by 3 and more. */
+enum { EXACT_F2 = 64, EXACT_F4 = 0, EXACT_F6 = 0 };
+
 #define WINOGRAD(m, what)                                                                                    \
     static const char *plan_f##m(struct conv_plan *plan)                                                     \
     {                                                                                                        \
@@ -136,12 +142,17 @@ static void destroy(struct conv_plan *plan)
         const struct winograd w = make_geometry(p, output, ISA_GENERIC, m / 2);                              \
         return winograd_error_bound(&w, p, output);                                                          \
     }                                                                                                        \
+    static double tap_bound_f##m(const struct conv_problem *p, enum conv_tensor output)                      \
+    {                                                                                                        \
+        const struct winograd w = make_geometry(p, output, ISA_GENERIC, m / 2);                              \
+        return winograd_tap_bound(&w, output);                                                               \
+    }                                                                                                        \
     const struct conv_impl winograd_f##m##_impl = {                                                          \
         .name = "winograd-f" #m,                                                                             \
         .family = "winograd",                                                                                \
         .summary = "F(" #m "x" #m ",3x3), gradient F(3x3," #m "x" #m "): " what,                             \
         .source = "Lavin and Gray, CVPR 2016, arXiv 1509.09308",                                             \
-        .exact = false,                                                                                      \
+        .exact = EXACT_F##m,                                                                                 \
         .refuse = refuse,                                                                                    \
         .plan = plan_f##m,                                                                                   \
         .import = layout_import,                                                                             \
@@ -149,6 +160,7 @@ static void destroy(struct conv_plan *plan)
         .run = run,                                                                                          \
         .destroy = destroy,                                                                                  \
         .error_bound = bound_f##m,                                                                           \
+        .tap_bound = tap_bound_f##m,                                                                         \
     };
 
 WINOGRAD(2, "2.25 times fewer multiplications, the accuracy of direct")

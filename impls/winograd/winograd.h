@@ -126,9 +126,10 @@ ptrdiff_t winograd_stride(ptrdiff_t floats);
 /* Bytes of level 2 cache of a core. */
 ptrdiff_t winograd_l2_bytes(void);
 
-/* struct conv_impl's error_bound, derived in bound.c. */
+/* struct conv_impl's error_bound and tap_bound, derived in bound.c. */
 double winograd_error_bound(const struct winograd *w, const struct conv_problem *problem,
                             enum conv_tensor output);
+double winograd_tap_bound(const struct winograd *w, enum conv_tensor output);
 
 /* The passes: blocking and scratch size of a plan whose geometry is filled in, and the run. */
 void winograd_image_plan(struct conv_plan *plan);

@@ -8,7 +8,7 @@
 
 #include "conv.h"
 
-#define BAD_RESULTS(X)   X(one_off)
+#define BAD_RESULTS(X)   X(one_off) X(one_off_later) X(bound_infinite) X(bound_nan) X(tap)
 #define BAD_PROCESSES(X) X(abort)
 
 #define BAD_DECLARE(NAME) extern const struct conv_impl bad_##NAME##_impl;
