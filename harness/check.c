@@ -1,6 +1,8 @@
 /* Comparing with the truth. Every comparison is written so that NaN fails. SPDX-License-Identifier: Apache-2.0 */
 #include "check.h"
 
+#include "random.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,41 +31,86 @@ static bool fail(struct point *point, const char *reason)
     return false;
 }
 
-/* A run, watched. */
-static bool run_leaves_the_rest_alone(struct runner *runner, enum fill fill, struct point *point)
+void check_mend(const struct data *data, enum fill fill)
 {
-    const struct data *data = runner->data;
-    uint64_t before[RUNNER_TENSORS];
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        buffer_canaries_restore(&data->plain[t]);
+    data_fill(data, fill);
+}
+
+/* A call into the implementation, watched: it may write only what is its to write. */
+enum call { CALL_IMPORT, CALL_RUN, CALL_EXPORT };
+
+struct watch {
+    enum call call;
+    uint64_t plain[CONV_TENSORS], native[RUNNER_TENSORS];
+};
+
+static bool writes_plain(const struct runner *runner, enum call call, enum conv_tensor t)
+{
+    return call == CALL_RUN || (call == CALL_EXPORT && t == runner->data->output);
+}
+
+static bool writes_native(const struct runner *runner, enum call call, int t)
+{
+    return call == CALL_IMPORT || (call == CALL_RUN && runner_writes(runner, t));
+}
+
+/* Hashes of the tensors that the call must leave alone; of the plain ones only where import or export see them. */
+static struct watch watch_begin(const struct runner *runner, enum call call)
+{
+    const int threads = runner->data->threads;
+    struct watch watch = {.call = call};
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        watch.plain[t] = writes_plain(runner, call, t) ? 0 : buffer_hash(&runner->data->plain[t], threads);
     for (int t = 0; t < RUNNER_TENSORS; t++)
-        before[t] = buffer_hash(runner_buffer(runner, t), data->threads);
-    runner_run(runner, 1);
-    if (!runner_canaries_intact(runner))
+        watch.native[t] = writes_native(runner, call, t) ? 0 : buffer_hash(runner_buffer(runner, t), threads);
+    return watch;
+}
+
+static bool watch_end(const struct watch *before, const struct runner *runner, enum fill fill,
+                      struct point *point)
+{
+    static const char *const who[] = {"import", "run", "export"};
+    const struct watch after = watch_begin(runner, before->call);
+    const char *name = NULL;
+    if (!runner_canaries_intact(runner)) {
+        check_mend(runner->data, fill);
         return fail(point, "wrote outside its buffers");
-    for (int t = 0; t < RUNNER_TENSORS; t++)
-        if (!runner_writes(runner, t) && buffer_hash(runner_buffer(runner, t), data->threads) != before[t]) {
-            data_fill(data, fill); /* others may share it */
-            point_set_status(point, STATUS_FAIL, "changed its input %s", tensor_names[t]);
-            return false;
-        }
-    return true;
+    }
+    for (int t = 0; t < RUNNER_TENSORS && !name; t++)
+        if (after.native[t] != before->native[t] || (t < CONV_TENSORS && after.plain[t] != before->plain[t]))
+            name = tensor_names[t];
+    if (name) {
+        check_mend(runner->data, fill);
+        point_set_status(point, STATUS_FAIL, "%s changed its input %s", who[before->call], name);
+    }
+    return !name;
+}
+
+static bool import_watched(struct runner *runner, enum fill fill, struct point *point)
+{
+    const struct watch watch = watch_begin(runner, CALL_IMPORT);
+    runner_import(runner);
+    return watch_end(&watch, runner, fill, point);
+}
+
+static bool run_watched(struct runner *runner, enum fill fill, struct point *point)
+{
+    const struct watch watch = watch_begin(runner, CALL_RUN);
+    runner_run(runner, 1);
+    return watch_end(&watch, runner, fill, point);
 }
 
 /* Every word that a run is to write was written: none is the poison any more. */
-static bool tensor_written(const struct runner *runner, int tensor, struct point *point)
+static bool buffer_written(const struct buffer *buffer, const struct runner *runner, const char *what,
+                           struct point *point)
 {
-    const struct buffer *buffer = runner_buffer(runner, tensor);
-    const uint32_t *word = buffer->data;
-    const size_t words = buffer->bytes / sizeof *word;
-    size_t poisoned = 0, first = words;
-#pragma omp parallel for num_threads(runner->data->threads) reduction(+ : poisoned) reduction(min : first)
-    for (size_t i = 0; i < words; i++)
-        if (word[i] == UINT32_MAX) {
-            poisoned++;
-            first = first < i ? first : i;
-        }
+    size_t first;
+    const size_t poisoned = buffer_poisoned(buffer, runner->data->threads, &first);
     if (poisoned)
-        point_set_status(point, STATUS_FAIL, "left %zu of %zu native outputs unwritten, first %zu", poisoned,
-                         words, first);
+        point_set_status(point, STATUS_FAIL, "%sleft %zu of %zu outputs unwritten, first %zu", what, poisoned,
+                         buffer->bytes / sizeof(float), first);
     return !poisoned;
 }
 
@@ -71,7 +118,7 @@ static bool outputs_written(const struct runner *runner, struct point *point)
 {
     bool written = true;
     for (int t = 0; t < RUNNER_TENSORS && written; t++)
-        written = !runner_writes(runner, t) || tensor_written(runner, t, point);
+        written = !runner_writes(runner, t) || buffer_written(runner_buffer(runner, t), runner, "", point);
     return written;
 }
 
@@ -87,6 +134,16 @@ static uint64_t outputs_hash(const struct runner *runner)
     uint64_t hash = 0;
     for (int t = 0; t < RUNNER_TENSORS; t++)
         if (runner_writes(runner, t))
+            hash = hash * 3 + buffer_hash(runner_buffer(runner, t), runner->data->threads);
+    return hash;
+}
+
+/* Of what the passes read, in the first set. */
+static uint64_t inputs_hash(const struct runner *runner)
+{
+    uint64_t hash = 0;
+    for (int t = 0; t < RUNNER_TENSORS; t++)
+        if (!runner_writes(runner, t))
             hash = hash * 3 + buffer_hash(runner_buffer(runner, t), runner->data->threads);
     return hash;
 }
@@ -178,10 +235,56 @@ static bool bounds_are_sound(const struct runner *runner, struct point *point)
     return true;
 }
 
+/* NaN in some places of the native inputs while `export` runs: who computes there, and not in `run`, which is timed, shows
+ * it. */
+enum { HINTS = 4 };
+struct hints {
+    size_t place[CONV_TENSORS][HINTS];
+    float value[CONV_TENSORS][HINTS];
+};
+
+static void hints_spoil(struct hints *hints, const struct runner *runner)
+{
+    uint64_t state = runner->data->seed;
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        for (int i = 0; i < HINTS && t != runner->plan.output; i++) {
+            const size_t place = random_next(&state) % (runner->plan.bytes[t] / sizeof(float));
+            hints->place[t][i] = place;
+            hints->value[t][i] = runner->tensor[t][place];
+            runner->tensor[t][place] = (float)NAN;
+        }
+}
+
+/* Backwards, because two may be in one place. */
+static void hints_restore(const struct hints *hints, const struct runner *runner)
+{
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        for (int i = HINTS - 1; i >= 0 && t != runner->plan.output; i--)
+            runner->tensor[t][hints->place[t][i]] = hints->value[t][i];
+}
+
+/* The result in its plain layout, into poison, without a look at the inputs; NULL: that failed. */
+static const float *export_watched(struct runner *runner, enum fill fill, struct point *point)
+{
+    const struct buffer *plain = &runner->data->plain[runner->data->output];
+    struct hints hints;
+    if (!runner->impl->export)
+        return runner_export(runner);
+    buffer_poison(plain, POISON_NAN, runner->data->threads);
+    const struct watch watch = watch_begin(runner, CALL_EXPORT);
+    hints_spoil(&hints, runner);
+    const float *result = runner_export(runner);
+    hints_restore(&hints, runner);
+    return watch_end(&watch, runner, fill, point) && buffer_written(plain, runner, "export ", point) ? result
+                                                                                                     : NULL;
+}
+
 static bool compare(struct runner *runner, const struct truth *truth, struct point *point)
 {
     double taps_err; /* no column: its bound is close to what is seen, and says all */
-    const float *result = runner_export(runner);
+    const float *result = export_watched(runner, truth->fill, point);
+    if (!result)
+        return false;
     const size_t outputs = conv_elements(&runner->data->problem, runner->data->output);
     point->compared = fmax(point->compared, (double)(truth->witness_name ? outputs : truth->count));
     if (truth->fill == FILL_EXACT)
@@ -200,17 +303,55 @@ bool check_runner(struct runner *runner, const struct truth *truth, struct point
         snprintf(point->reason, sizeof point->reason, "%s", truth->note);
     if (truth->fill == FILL_EXACT && !exact)
         return true;
-    runner_import(runner);
+    if (!import_watched(runner, truth->fill, point))
+        return false;
     if (!real || !exact || truth->proof == PROOF_SAMPLE)
         outputs_poison(runner);
-    if (!run_leaves_the_rest_alone(runner, truth->fill, point) || !outputs_written(runner, point))
+    if (!run_watched(runner, truth->fill, point) || !outputs_written(runner, point))
         return false;
+    const uint64_t first = outputs_hash(runner);
     if (real && truth->proof == PROOF_FULL) {
-        const uint64_t first = outputs_hash(runner);
-        if (!run_leaves_the_rest_alone(runner, truth->fill, point))
+        if (!run_watched(runner, truth->fill, point))
             return false;
         if (outputs_hash(runner) != first)
             return fail(point, "a second run on the same data gave other bits");
     }
+    runner->outputs = first;
+    runner->inputs = inputs_hash(runner);
     return compare(runner, truth, point);
+}
+
+/* The three runs of check_timed. */
+static bool again(struct runner *runner, struct point *point)
+{
+    uint64_t kept = 0;
+    if (inputs_hash(runner) != runner->inputs)
+        return fail(point, "an input has changed");
+    for (int poisoned = 0; poisoned <= 1; poisoned++) {
+        runner->set = 0;
+        if (poisoned)
+            outputs_poison(runner);
+        runner_run_changing(runner, 1, runner->data->seed);
+        if (!outputs_written(runner, point))
+            return false;
+        if (poisoned && outputs_hash(runner) != kept)
+            return fail(point, "a result depends on what its output held before");
+        kept = outputs_hash(runner);
+    }
+    runner->set = 0;
+    if (!run_watched(runner, FILL_REAL, point))
+        return false;
+    return outputs_hash(runner) == runner->outputs || fail(point, "other bits than when it was checked");
+}
+
+bool check_timed(struct runner *runner, struct point *point)
+{
+    char reason[sizeof point->reason];
+    if (!runner_canaries_intact(runner))
+        fail(point, "wrote outside its buffers");
+    else if (again(runner, point))
+        return true;
+    memcpy(reason, point->reason, sizeof reason);
+    point_set_status(point, STATUS_FAIL, "after the samples: %.200s", reason);
+    return false;
 }

@@ -23,10 +23,21 @@
 
 #include "truth.h"
 
-enum { CHECK_CALLS = 4, CHECK_SAMPLE_CALLS = 1 }; /* how often they run an implementation at the most */
+/* How often an implementation is run at the most, check_timed included. */
+enum { CHECK_CALLS = 7, CHECK_SAMPLE_CALLS = 4 };
 
 /* Checks a runner on data that are filled with truth->fill, and fills in point's errors, status and reason.
  * Returns false if it failed. */
 bool check_runner(struct runner *runner, const struct truth *truth, struct point *point);
+
+/* Fills data again and restores the canaries of its tensors, which all implementations share. */
+void check_mend(const struct data *data, enum fill fill);
+
+/* Checks that what was timed is what was checked. The inputs changed before every timed call; now they are whole again.
+ * Three more runs: on changed inputs into what the last call left, then into NaN, which must give the same bits, so that
+ * who computes only where the output was cleared shows; and on the data of the check, which must give its bits, so that who
+ * keeps a result shows, and who goes wrong after some calls. No canary and no input may have changed. Returns false if it
+ * failed; the reason then begins with "after the samples". */
+bool check_timed(struct runner *runner, struct point *point);
 
 #endif

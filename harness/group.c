@@ -4,9 +4,12 @@
 #include "budget.h"
 #include "check.h"
 #include "clock.h"
+#include "leftover.h"
 #include "size.h"
 
 #include <math.h>
+#include <omp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,10 +91,16 @@ static bool plan_one(const struct group *group, const struct data *data, struct 
     if (!reason)
         reason = runner_plan(&candidate->runner, data, i, impl);
     if (reason) {
-        point_set_status(point, STATUS_SKIP, "%s", reason);
+        point_set_status(point, STATUS_SKIP, "%s", *reason ? reason : "(no reason given)");
         return false;
     }
     const struct conv_plan *plan = &candidate->runner.plan;
+    if (memcmp(&plan->problem, &data->problem, sizeof plan->problem) || plan->output != data->output ||
+        plan->threads != data->threads || plan->isa != data->isa) {
+        point_set_status(point, STATUS_FAIL,
+                         "plan changed what it was asked for: problem, pass, threads or ISA");
+        return false;
+    }
     memcpy(point->detail, plan->detail, sizeof plan->detail);
     point->plan_s = candidate->cost_s = candidate->runner.plan_s;
     point->scratch_bytes = (double)plan->scratch_bytes;
@@ -152,6 +161,15 @@ static void point_set_times(struct point *point, const struct series *series, do
     point->pct_peak = 100 * point->gflops / point->peak_gflops;
 }
 
+/* 10 %: what the best probe of a short study may miss of the ceiling (slow-clock's limit, noise.h). */
+static void flag_above_ceiling(struct point *point, const struct conv_impl *impl, double best_flops)
+{
+    const double saving = (impl->saving > 0 ? impl->saving : 1) * point->flop / point->flop_valid;
+    const size_t used = strlen(point->flags);
+    if (point->gflops * 1e9 > 1.1 * saving * best_flops)
+        snprintf(point->flags + used, sizeof point->flags - used, "%sabove-ceiling", used ? " " : "");
+}
+
 static void point_set_noise(struct point *point, const struct series *series)
 {
     const struct noise *noise = &series->noise;
@@ -204,18 +222,55 @@ static void time_batch(const struct group *group, struct candidate *candidates, 
         candidates[i].point.attempt = attempt;
         point_set_times(&candidates[i].point, &series[passed], measurement.peak_flops);
         point_set_noise(&candidates[i].point, &series[passed]);
+        flag_above_ceiling(&candidates[i].point, candidates[i].runner.impl, *group->best_flops);
     }
+}
+
+/* Who leaves something behind is not timed, because the others would be timed with it. What cannot be put back ends
+ * the process: its supervisor knows whom the page names, and starts another one. */
+static bool leaves_nothing_behind(const struct leftover *before, struct candidate *candidate)
+{
+    char text[128];
+    const bool mended = leftover_mend(before, text, sizeof text);
+    if (!mended) {
+        fprintf(stderr, "tripass: %s changed its process for good: %s\n", candidate->runner.impl->name, text);
+        abort();
+    }
+    if (*text)
+        point_set_status(&candidate->point, STATUS_FAIL, "run left its process changed: %s", text);
+    return !*text;
 }
 
 static void check_batch(struct candidate *candidates, int count, const struct data *data,
                         const struct truth *truth)
 {
+    struct leftover *before = leftover_look(data->threads);
     data_fill(data, truth->fill);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && before; i++) {
         const double start = clock_now();
         if (candidates[i].passed)
-            candidates[i].passed = check_runner(&candidates[i].runner, truth, &candidates[i].point);
+            candidates[i].passed = check_runner(&candidates[i].runner, truth, &candidates[i].point) &&
+                                   leaves_nothing_behind(before, &candidates[i]);
         candidates[i].cost_s += clock_now() - start;
+    }
+    leftover_free(before);
+}
+
+/* What is wrong afterwards has no time. Plain inputs are shared, so nobody knows who has spoilt one: they are made good
+ * again, and who does so shows in the runs that follow. */
+static void check_what_was_timed(struct candidate *candidates, int count)
+{
+    check_mend(candidates[0].runner.data, FILL_REAL);
+    for (int i = 0; i < count; i++) {
+        struct candidate *candidate = &candidates[i];
+        const double start = clock_now();
+        if (!is_timed(candidate) || check_timed(&candidate->runner, &candidate->point))
+            continue;
+        candidate->passed = false;
+        candidate->series.n = 0;
+        candidate->point.time = stats_of(NULL, 0);
+        candidate->point.gflops = candidate->point.pct_peak = (double)NAN;
+        candidate->cost_s += clock_now() - start;
     }
 }
 
@@ -273,6 +328,8 @@ static void run_batch(struct group *group, struct candidate *candidates, int cou
         if (!study->check_only)
             time_batch(group, candidates, count, attempt,
                        fmin(study->max_time_s, fmax((end - clock_now()) / count, LEAST_TIME_S)));
+        if (!study->check_only)
+            check_what_was_timed(candidates, count);
         const bool still_pinned = topology_pinned(group->topology, group->threads);
         due = 0;
         for (int i = 0; i < count; i++) {
@@ -308,13 +365,32 @@ static bool find_truth(const struct group *group, struct data *data, struct trut
     return found;
 }
 
+/* With fewer threads than asked for nothing is measured: every row says so. */
+static bool team_is_whole(const struct group *group)
+{
+    int threads = 0;
+#pragma omp parallel num_threads(group->threads)
+#pragma omp single
+    threads = omp_get_num_threads();
+    for (int i = 0; i < group->study->impl_count && threads < group->threads; i++) {
+        struct point point = point_of(group->study, group->layer, group->output, group->study->impls[i]);
+        point.threads = group->threads;
+        point.rep = group->rep;
+        point_set_status(&point, STATUS_SKIP, "only %d of %d threads can be had: is OMP_THREAD_LIMIT set?",
+                         threads, group->threads);
+        if (!group->done[i])
+            group->emit(group->context, i, &point, NULL);
+    }
+    return threads == group->threads;
+}
+
 void group_run(struct group *group)
 {
     const double end = clock_now() + group->time_s;
     struct candidate *candidates = calloc((size_t)group->study->impl_count, sizeof *candidates);
     struct data data = group_data(group);
     struct truth truth[TRUTHS] = {{0}};
-    const int count = plan_all(group, &data, candidates);
+    const int count = team_is_whole(group) ? plan_all(group, &data, candidates) : 0;
     group->page->impl = -1;
     if (count && !find_truth(group, &data, truth, candidates, count))
         abort(); /* memory that fits() saw has gone since: the supervisor reports it */

@@ -43,7 +43,8 @@ static void call_timed(const struct measurement *measurement, struct series *ser
     noise_read(&watch, before); /* before the warming call, which sets the caches right again */
     const double call_start = clock_now();
     call_untimed(measurement, series);
-    const double seconds = runner_run(series->runner, series->inner_reps);
+    const double seconds =
+        runner_run_changing(series->runner, series->inner_reps, measurement->seed + (uint64_t)series->n);
     const double calls_s = clock_now() - call_start;
     noise_read(&watch, after);
     noise_add(&series->noise, before, after, calls_s);

@@ -10,6 +10,9 @@
  * where a call takes more than 0.2 s: filling a 32 MB cache at 10 GB/s takes 3 ms, 1.5 % of that.
  * cold: each call works on the next of several sets of tensors, which hold twice the last-level cache together.
  *
+ * Inputs. Before each timed call two elements of every input change places (runner_run_changing), so that a result that was
+ * kept from an earlier call is wrong, which check_timed sees after the samples. It costs a cache line or two a tensor.
+ *
  * Noise: the system's counters are read before the untimed and after the timed call (noise.h), so that the reading itself
  * is in no sample and in no cache; the rounds' FMA ceilings tell the clock.
  *

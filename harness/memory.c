@@ -52,8 +52,7 @@ bool buffer_alloc(struct buffer *buffer, size_t bytes, int place, int poison, in
     madvise((void *)start, buffer->map_bytes - (start - (uintptr_t)buffer->map), MADV_HUGEPAGE);
     buffer->data = (void *)(start + CANARY + (size_t)(place % PLACES) * STAGGER);
     buffer_poison(buffer, poison, threads);
-    memset(canary_before(buffer), CANARY_BYTE, CANARY);
-    memset(canary_after(buffer), CANARY_BYTE, CANARY);
+    buffer_canaries_restore(buffer);
     return true;
 }
 
@@ -70,6 +69,29 @@ void buffer_poison(const struct buffer *buffer, int poison, int threads)
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (size_t at = 0; at < buffer->bytes; at += CHUNK)
         memset(data + at, poison, buffer->bytes - at < CHUNK ? buffer->bytes - at : CHUNK);
+}
+
+void buffer_canaries_restore(const struct buffer *buffer)
+{
+    if (!buffer->map)
+        return;
+    memset(canary_before(buffer), CANARY_BYTE, CANARY);
+    memset(canary_after(buffer), CANARY_BYTE, CANARY);
+}
+
+size_t buffer_poisoned(const struct buffer *buffer, int threads, size_t *first)
+{
+    const uint32_t *word = buffer->data;
+    const size_t words = buffer->bytes / sizeof *word;
+    size_t poisoned = 0, least = words;
+#pragma omp parallel for num_threads(threads) reduction(+ : poisoned) reduction(min : least)
+    for (size_t i = 0; i < words; i++)
+        if (word[i] == UINT32_MAX) {
+            poisoned++;
+            least = least < i ? least : i;
+        }
+    *first = least;
+    return poisoned;
 }
 
 static bool all_canary(const unsigned char *bytes)

@@ -30,6 +30,10 @@ void buffer_free(struct buffer *buffer); /* of a zeroed one: nothing */
 
 void buffer_poison(const struct buffer *buffer, int poison, int threads);
 bool buffer_canaries_intact(const struct buffer *buffer);
+void buffer_canaries_restore(const struct buffer *buffer); /* after somebody wrote outside */
+
+/* How many words of the data are still POISON_NAN, and where the first of them is. */
+size_t buffer_poisoned(const struct buffer *buffer, int threads, size_t *first);
 
 /* A fingerprint of the data, the same for any thread count: has anything changed? */
 uint64_t buffer_hash(const struct buffer *buffer, int threads);

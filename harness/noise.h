@@ -18,6 +18,10 @@
  *     drift        Spearman's rank correlation of time and round: |rho| sqrt(n-1) > 3.29, which happens to less than 1
  *                  in 1000 undisturbed series, and the later half's median differs by > 1 % from the earlier's
  *
+ *     above-ceiling  faster than the best FMA probe of the run allows by 10 %, for an implementation that saves no more
+ *                  multiplications than it says (conv_impl.saving, and taps in the padding): the probe was disturbed, or
+ *                  not all was computed
+ *
  * All counters are the whole process's, the team and the library's threads.
  *
  * SPDX-License-Identifier: Apache-2.0 */

@@ -3,6 +3,7 @@
 
 #include "activation.h"
 #include "clock.h"
+#include "random.h"
 #include "size.h"
 
 #include <math.h>
@@ -259,6 +260,56 @@ double runner_run(struct runner *runner, int calls)
         conv_run(runner->impl, &runner->plan, tensor, tensor[RUNNER_BESIDE], runner->scratch.data);
     }
     return runner->last_s = (clock_now() - start) / calls;
+}
+
+/* Chooses two elements that are neither zero nor equal, if eight tries find some. */
+static struct swap swap_choose(const float *tensor, size_t elements, uint64_t *state)
+{
+    for (int i = 0; i < 8 && elements; i++) {
+        const size_t a = random_next(state) % elements, b = random_next(state) % elements;
+        if (tensor[a] != 0 && tensor[b] != 0 && tensor[a] != tensor[b])
+            return (struct swap){a, b};
+    }
+    return (struct swap){0, 0};
+}
+
+static void swap_apply(const struct runner *runner, float *const tensor[RUNNER_TENSORS])
+{
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++) {
+        const struct swap *swap = &runner->swap[t];
+        if (swap->a == swap->b)
+            continue;
+        const float a = tensor[t][swap->a];
+        tensor[t][swap->a] = tensor[t][swap->b];
+        tensor[t][swap->b] = a;
+    }
+}
+
+double runner_run_changing(struct runner *runner, int calls, uint64_t draw)
+{
+    float *tensor[RUNNER_TENSORS];
+    double seconds = 0;
+    uint64_t state = draw;
+    int first_set_calls = 0;
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        runner->swap[t] = t == runner->plan.output
+                              ? (struct swap){0, 0}
+                              : swap_choose(runner->tensor[t], runner->plan.bytes[t] / sizeof(float), &state);
+    announce(runner);
+    double start = clock_now();
+    for (int i = 0; i < calls; i++) {
+        first_set_calls += runner->set == 0;
+        set_tensors(runner, runner->set, tensor);
+        runner->set = (runner->set + 1) % runner->sets;
+        swap_apply(runner, tensor);
+        if (i == 0)
+            start = clock_now();
+        conv_run(runner->impl, &runner->plan, tensor, tensor[RUNNER_BESIDE], runner->scratch.data);
+    }
+    seconds = (clock_now() - start) / calls;
+    if (first_set_calls % 2)
+        swap_apply(runner, runner->tensor);
+    return runner->last_s = seconds;
 }
 
 bool runner_canaries_intact(const struct runner *runner)

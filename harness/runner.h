@@ -42,6 +42,13 @@ void data_free(struct data *data);
 /* A runner's tensors: those of the problem, and what its layer has beside. */
 enum { RUNNER_BESIDE = CONV_TENSORS, RUNNER_TENSORS };
 
+/* Two elements of a native input that change places before a call, so that no call finds the inputs of the one before.
+ * A layout moves elements and adds zeros, so with two that are not zero exchanged the tensor is valid, and exchanging them
+ * again restores it. */
+struct swap {
+    size_t a, b; /* equal: nothing changes */
+};
+
 struct runner {
     const struct data *data;
     const struct conv_impl *impl;
@@ -53,6 +60,8 @@ struct runner {
     int sets, set;                     /* how many sets runs rotate through, which one is next */
     double plan_s, import_s, export_s; /* times: planning; best import of both inputs; best export; */
     double last_s;                     /* the latest runs, per call */
+    struct swap swap[CONV_TENSORS];    /* of runner_run_changing */
+    uint64_t inputs, outputs;          /* hashes as the check on real data left them, for check_timed */
 };
 
 /* Fills *runner for data. NULL, or the implementation's reason. After success: runner_free. */
@@ -73,6 +82,10 @@ const float *runner_export(struct runner *runner); /* the result of the first se
 /* Runs `calls` times, fork and join included, each on the next set. Returns the seconds of one,
  * which are in last_s then, too. */
 double runner_run(struct runner *runner, int calls);
+
+/* The same for calls that are timed: before each an exchange, which `draw` chooses, in every input; that of a single call is
+ * not in its time. Afterwards the first set's inputs are what they were. */
+double runner_run_changing(struct runner *runner, int calls, uint64_t draw);
 
 /* From now on runs rotate through all the sets that runner_alloc had memory for: copies of the first. */
 void runner_copy_sets(struct runner *runner);

@@ -16,12 +16,14 @@ extern const struct conv_impl onednn_impl, onednn_plain_impl, onednn_winograd_im
 #ifdef MORE_IMPLS
 #include MORE_IMPLS
 #else
+#define FIRST_IMPLS_LIST
 #define MORE_IMPLS_LIST
 #endif
 
 /* One a line, so that additions merge. */
 /* clang-format off */
 const struct conv_impl *const conv_impls[] = {
+    FIRST_IMPLS_LIST
     &reference_impl,
     &direct_impl,
     &explicit_dense_impl,
@@ -58,6 +60,7 @@ const char *conv_plan_make(const struct conv_impl *impl, struct conv_plan *plan)
     plan->state = NULL;
     plan->dst_groups = plan->dst_block = 1;
     reason = impl->plan(plan);
+    plan->detail[sizeof plan->detail - 1] = '\0';
     const size_t layer = reason || impl->run_layer ? 0 : layer_scratch_bytes(plan);
     if (layer)
         plan->scratch_bytes = size_add(size_round_up(plan->scratch_bytes, LAYER_ALIGNMENT),

@@ -38,6 +38,44 @@ class BadResults(Attack):
         result = self.study("check", "--impl=direct,bad-tap", "--threads=1", PROBLEM)
         self.assertEqual(self.statuses(), {"direct": ["OK"] * 3, "bad-tap": ["FAIL"] * 3}, result.stderr)
 
+    def rows_of(self, command, bad, *arguments):
+        """A study of `bad` among good ones, of which nothing may show: bad's rows."""
+        result = self.study(command, f"--impl=reference,direct,winograd-f2,{bad}", "--threads=2", *arguments, PROBLEM)
+        rows = [row for row in self.rows() if row["impl"] == bad]
+        self.assertEqual([row["status"] for row in self.rows() if row["impl"] != bad], ["OK"] * 9, result.stderr)
+        self.assertEqual(len(rows), 3)
+        return rows
+
+    def test_each_fails_when_it_is_checked(self):
+        for bad, reason in {
+                "bad-half": "export left 36 of", "bad-first_half": "export left", "bad-nothing_out": "export left",
+                "bad-lazy": "differ", "bad-behind_plain": "wrote outside", "bad-first_behind": "wrote outside",
+                "bad-export_behind": "wrote outside", "bad-changes_plain": "import changed", "bad-first_import": "import changed",
+                "bad-flushes": "denormal", "bad-rounds": "rounding mode", "bad-rounds_all": "rounding mode",
+                "bad-nices": "niceness", "bad-unpins": "CPU affinity", "bad-limits": "resource limits",
+                "bad-plan_output": "plan changed", "bad-plan_threads": "plan changed"}.items():
+            with self.subTest(bad):
+                self.setUp()
+                for row in self.rows_of("check", bad):
+                    self.assertEqual(row["status"], "FAIL")
+                    self.assertIn(reason.split(" of")[0].rstrip("0123456789 "), row["reason"])
+
+    def test_what_goes_wrong_after_the_check_is_not_published(self):
+        for bad, reason in {"bad-later": "other bits", "bad-later_behind": "wrote outside", "bad-later_input": "",
+                            "bad-keeps": "unwritten", "bad-skips_equal": "other bits"}.items():
+            for cache in "warm", "cold":
+                with self.subTest(bad, cache=cache):
+                    self.setUp()
+                    for row in self.rows_of("run", bad, "--reps=1", "--samples=9", f"--cache={cache}"):
+                        self.assertEqual((row["status"], row["t_median_s"], row["n"]), ("FAIL", "", "0"))
+                        self.assertIn("after the samples", row["reason"])
+                        self.assertIn(reason, row["reason"])
+
+    def test_texts_of_plans(self):
+        self.assertEqual({row["detail"] for row in self.rows_of("check", "bad-unterminated")}, {"x" * 63})
+        self.setUp()
+        self.assertEqual({row["reason"] for row in self.rows_of("check", "bad-no_reason")}, {"(no reason given)"})
+
 
 if __name__ == "__main__":
     unittest.main()

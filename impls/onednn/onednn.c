@@ -303,6 +303,7 @@ const struct conv_impl onednn_winograd_impl = {
     .family = "onednn",
     .summary = "oneDNN's Winograd F(4x4,3x3), where the library still has it",
     .source = "oneDNN",
+    .saving = 4,
     .refuse = refuse_winograd,
     .plan = plan_winograd,
     .import = import,

@@ -152,6 +152,7 @@ enum { EXACT_F2 = 64, EXACT_F4 = 0, EXACT_F6 = 0 };
         .family = "winograd",                                                                                \
         .summary = "F(" #m "x" #m ",3x3), gradient F(3x3," #m "x" #m "): " what,                             \
         .source = "Lavin and Gray, CVPR 2016, arXiv 1509.09308",                                             \
+        .saving = 9.0 * m * m / ((m + 2) * (m + 2)),                                                         \
         .exact = EXACT_F##m,                                                                                 \
         .refuse = refuse,                                                                                    \
         .plan = plan_f##m,                                                                                   \

@@ -8,16 +8,24 @@
 
 #include "conv.h"
 
-#define BAD_RESULTS(X)   X(one_off) X(one_off_later) X(bound_infinite) X(bound_nan) X(tap)
+#define BAD_FIRST(X) X(first_half) X(first_behind) X(first_import)
+#define BAD_RESULTS(X)                                                                                       \
+    X(one_off)                                                                                               \
+    X(one_off_later) X(bound_infinite) X(bound_nan) X(tap) X(half) X(nothing_out) X(lazy) X(behind_plain)    \
+        X(export_behind) X(changes_plain) X(later) X(later_behind) X(later_input) X(keeps) X(skips_equal)    \
+            X(flushes) X(rounds) X(rounds_all) X(nices) X(unpins) X(limits) X(plan_output) X(plan_threads)   \
+                X(unterminated) X(no_reason)
 #define BAD_PROCESSES(X) X(abort)
 
 #define BAD_DECLARE(NAME) extern const struct conv_impl bad_##NAME##_impl;
+BAD_FIRST(BAD_DECLARE)
 BAD_RESULTS(BAD_DECLARE)
 BAD_PROCESSES(BAD_DECLARE)
 
-/* What impls/registry.c adds to its list. */
-#define BAD_ENTRY(NAME) &bad_##NAME##_impl,
-#define MORE_IMPLS_LIST BAD_RESULTS(BAD_ENTRY) BAD_PROCESSES(BAD_ENTRY)
+/* What impls/registry.c has before and behind the others. */
+#define BAD_ENTRY(NAME)  &bad_##NAME##_impl,
+#define FIRST_IMPLS_LIST BAD_FIRST(BAD_ENTRY)
+#define MORE_IMPLS_LIST  BAD_RESULTS(BAD_ENTRY) BAD_PROCESSES(BAD_ENTRY)
 
 /* A plan with plain layouts. */
 const char *bad_plan(struct conv_plan *plan);

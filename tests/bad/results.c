@@ -1,10 +1,15 @@
-/* Results that are wrong. SPDX-License-Identifier: Apache-2.0 */
+/* Results that are wrong, or right only while they are checked. SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
 #include "bad.h"
 
 #include <fcntl.h>
+#include <fenv.h>
 #include <math.h>
+#include <sched.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 const char *bad_plan(struct conv_plan *plan)
@@ -80,3 +85,224 @@ const struct conv_impl bad_tap_impl = {.name = "bad-tap",
                                        .import = import,
                                        .export = export,
                                        .run = bad_right};
+
+/* ---- import and export ---- */
+
+static void copy_in(const struct conv_plan *plan, enum conv_tensor t, const float *plain, float *native)
+{
+    memcpy(native, plain, plan->bytes[t]);
+}
+
+static void copy_out(const struct conv_plan *plan, enum conv_tensor t, const float *native, float *plain)
+{
+    memcpy(plain, native, plan->bytes[t]);
+}
+
+/* export writes only half, and what others left there is right. */
+static void half_out(const struct conv_plan *plan, enum conv_tensor t, const float *native, float *plain)
+{
+    memcpy(plain, native, plan->bytes[t] / 8 * 4);
+}
+BAD(half, (void)0, .import = copy_in, .export = half_out);
+
+/* run gives zeros, and export nothing. */
+static void no_out(const struct conv_plan *plan, enum conv_tensor t, const float *native, float *plain)
+{
+    (void)plan, (void)t, (void)native, (void)plain;
+}
+BAD(nothing_out, memset(out, 0, n * sizeof *out), .import = copy_in, .export = no_out);
+
+/* run, which is timed, computes nothing; export, which is not, does. */
+static float *kept[CONV_TENSORS];
+static void run_later_in_export(const struct conv_plan *plan, float *const tensor[CONV_TENSORS],
+                                void *scratch)
+{
+    (void)scratch;
+    memcpy(kept, tensor, sizeof kept);
+    memset(tensor[plan->output], 0, plan->bytes[plan->output]);
+}
+static void compute_out(const struct conv_plan *plan, enum conv_tensor t, const float *native, float *plain)
+{
+    float *tensor[CONV_TENSORS] = {kept[0], kept[1], kept[2]};
+    (void)native;
+    tensor[t] = plain;
+    bad_right(plan, tensor, NULL);
+}
+const struct conv_impl bad_lazy_impl = {.name = "bad-lazy",
+                                        .family = "bad",
+                                        .summary = "",
+                                        .source = "",
+                                        .exact = true,
+                                        .plan = bad_plan,
+                                        .import = copy_in,
+                                        .export = compute_out,
+                                        .run = run_later_in_export};
+
+static float *an_input(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], size_t *elements)
+{
+    const enum conv_tensor t = plan->output == CONV_SRC ? CONV_WEI : CONV_SRC;
+    *elements = conv_elements(&plan->problem, t);
+    return tensor[t];
+}
+static void write_behind_input(const struct conv_plan *plan, float *const tensor[CONV_TENSORS])
+{
+    size_t elements;
+    float *input = an_input(plan, tensor, &elements);
+    input[elements] = 1;
+}
+BAD(behind_plain, write_behind_input(plan, tensor));
+BAD(first_behind, write_behind_input(plan, tensor));
+
+static void out_and_behind(const struct conv_plan *plan, enum conv_tensor t, const float *native,
+                           float *plain)
+{
+    copy_out(plan, t, native, plain);
+    plain[plan->bytes[t] / sizeof *plain] = 1;
+}
+BAD(export_behind, (void)0, .import = copy_in, .export = out_and_behind);
+BAD(first_half, (void)0, .import = copy_in, .export = half_out);
+
+static void in_and_change(const struct conv_plan *plan, enum conv_tensor t, const float *plain, float *native)
+{
+    copy_in(plan, t, plain, native);
+    ((float *)(uintptr_t)plain)[0] += 1;
+}
+BAD(changes_plain, (void)0, .import = in_and_change, .export = copy_out);
+BAD(first_import, (void)0, .import = in_and_change, .export = copy_out);
+
+/* ---- right while it is checked ---- */
+
+enum { CHECKED = 4 }; /* calls of a check */
+
+#define LATER(NAME, BODY)                                                                                    \
+    static int calls_of_##NAME[CONV_TENSORS];                                                                \
+    BAD(                                                                                                     \
+        NAME, if (++calls_of_##NAME[plan->output] > CHECKED + 1) { BODY; })
+
+LATER(later, out[n / 2] = 12345);
+LATER(later_behind, out[n] = 7);
+static void change_input(const struct conv_plan *plan, float *const tensor[CONV_TENSORS])
+{
+    size_t elements;
+    an_input(plan, tensor, &elements)[0] += 1;
+}
+LATER(later_input, change_input(plan, tensor));
+
+/* Computes while it is checked, and then trusts that the result is still there. */
+static void run_keeping(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)
+{
+    static int calls[CONV_TENSORS];
+    if (++calls[plan->output] <= CHECKED)
+        bad_right(plan, tensor, scratch);
+}
+const struct conv_impl bad_keeps_impl = {.name = "bad-keeps",
+                                         .family = "bad",
+                                         .summary = "",
+                                         .source = "",
+                                         .exact = true,
+                                         .plan = bad_plan,
+                                         .run = run_keeping};
+
+/* Computes nothing if every 17th element of the inputs, and one of the output, are what they were. */
+static uint64_t some_of(const struct conv_plan *plan, float *const tensor[CONV_TENSORS])
+{
+    uint64_t hash = 0;
+    uint32_t word;
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        for (size_t i = 0; t != plan->output && i < conv_elements(&plan->problem, t); i += 17) {
+            memcpy(&word, &tensor[t][i], sizeof word);
+            hash = hash * 31 + word;
+        }
+    memcpy(&word, &tensor[plan->output][0], sizeof word);
+    return hash * 31 + word;
+}
+static void run_skipping(const struct conv_plan *plan, float *const tensor[CONV_TENSORS], void *scratch)
+{
+    static uint64_t left;
+    if (some_of(plan, tensor) == left)
+        return;
+    bad_right(plan, tensor, scratch);
+    left = some_of(plan, tensor);
+}
+const struct conv_impl bad_skips_equal_impl = {.name = "bad-skips_equal",
+                                               .family = "bad",
+                                               .summary = "",
+                                               .source = "",
+                                               .exact = true,
+                                               .plan = bad_plan,
+                                               .run = run_skipping};
+
+/* ---- what it leaves behind ---- */
+
+static void flush_tiny(void)
+{
+#ifdef __SSE2__
+    __builtin_ia32_ldmxcsr(__builtin_ia32_stmxcsr() | 0x8040);
+#else
+    fesetround(FE_UPWARD);
+#endif
+}
+BAD(flushes, flush_tiny());
+BAD(rounds, fesetround(FE_UPWARD));
+
+static void round_all(int threads)
+{
+#pragma omp parallel num_threads(threads)
+    fesetround(FE_TOWARDZERO);
+}
+BAD(rounds_all, round_all(plan->threads));
+BAD(nices, setpriority(PRIO_PROCESS, 0, 19));
+
+static void unpin(void)
+{
+    cpu_set_t all;
+    CPU_ZERO(&all);
+    for (int i = 0; i < 2; i++)
+        CPU_SET(i, &all);
+    sched_setaffinity(0, sizeof all, &all);
+}
+BAD(unpins, unpin());
+
+static void limit_files(void)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = 20;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+BAD(limits, limit_files());
+
+/* ---- plans ---- */
+
+static const char *plan_other_output(struct conv_plan *plan)
+{
+    plan->output = (enum conv_tensor)7;
+    return NULL;
+}
+static const char *plan_other_threads(struct conv_plan *plan)
+{
+    plan->threads += 1;
+    return bad_plan(plan);
+}
+static const char *plan_unterminated(struct conv_plan *plan)
+{
+    memset(plan->detail, 'x', sizeof plan->detail);
+    return bad_plan(plan);
+}
+static const char *refuse_silently(const struct conv_problem *problem, enum conv_tensor output)
+{
+    (void)problem, (void)output;
+    return "";
+}
+#define BAD_PLAN(NAME, ...)                                                                                  \
+    const struct conv_impl bad_##NAME##_impl = {.name = "bad-" #NAME,                                        \
+                                                .family = "bad",                                             \
+                                                .summary = "",                                               \
+                                                .source = "",                                                \
+                                                .exact = true,                                               \
+                                                .run = bad_right,                                            \
+                                                __VA_ARGS__}
+BAD_PLAN(plan_output, .plan = plan_other_output);
+BAD_PLAN(plan_threads, .plan = plan_other_threads);
+BAD_PLAN(unterminated, .plan = plan_unterminated);
+BAD_PLAN(no_reason, .plan = bad_plan, .refuse = refuse_silently);
