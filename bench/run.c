@@ -86,7 +86,7 @@ static void print_totals(const struct study *study, const struct totals *totals)
             memory_text(totals->largest, need, sizeof need),
             memory_text((double)study->memory_limit, limit, sizeof limit));
     if (!study->check_only)
-        fprintf(stderr, "timed calls take at most %.0f s; planning, filling and checking come on top\n",
+        fprintf(stderr, "the rounds take at most %.0f s; planning, filling and checking come on top\n",
                 seconds);
 }
 
