@@ -46,7 +46,7 @@ static void call_timed(const struct measurement *measurement, struct series *ser
     noise_read(&watch, after);
     series->spent_s += seconds * series->inner_reps;
     noise_add(&series->noise, before, after, series->spent_s - spent_s);
-    series->timing[series->n++] = (struct timing){round, order, seconds};
+    series->timing[series->n++] = (struct timing){round, order, seconds, measurement->handoff_ns};
 }
 
 static bool narrow_enough(const struct measurement *measurement, const struct series *series)
@@ -116,6 +116,10 @@ static void judge(const struct measurement *measurement, struct series *series, 
     noise_set_drift(&series->noise, values, series->n);
     memcpy(values, peak, (size_t)series->n * sizeof *values);
     series->noise.clock_pct = 100 * stats_of(values, series->n).median / *measurement->best_flops;
+    for (int i = 0; i < series->n; i++)
+        values[i] = series->timing[i].handoff_ns;
+    series->handoff = handoff_judge(values, series->n);
+    series->noise.moved = series->handoff.moved;
     free(values);
 }
 
@@ -140,6 +144,7 @@ void measure_group(struct measurement *measurement, struct series *series, int c
     while (actives > 0) {
         peak[rounds] = ceiling_fma(measurement->isa, measurement->threads);
         *measurement->best_flops = fmax(*measurement->best_flops, peak[rounds]);
+        measurement->handoff_ns = handoff_measure(measurement->threads); /* the team is awake by now */
         random_shuffle(&state, active, actives);
         for (int i = 0; i < actives; i++)
             call_timed(measurement, &series[active[i]], rounds, i);
