@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <omp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,12 +23,39 @@ static const double UNKNOWN = (double)NAN;
 
 /* ---- the probe ---- */
 
+static cpu_set_t allowed;
+
+/* Gives each thread a CPU of its own: unbound and passive ones may stay on one CPU for long. */
+static void bind_team(int threads)
+{
+#pragma omp parallel num_threads(threads)
+    {
+        cpu_set_t own;
+        int cpu = -1;
+        for (int i = 0; i <= omp_get_thread_num(); i++)
+            do
+                cpu++;
+            while (!CPU_ISSET(cpu, &allowed));
+        CPU_ZERO(&own);
+        CPU_SET(cpu, &own);
+        sched_setaffinity(0, sizeof own, &own);
+    }
+}
+
+/* So that further threads do not inherit the first one's CPU. */
+static int unbind(void **state)
+{
+    (void)state;
+    return sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
 static void two_threads_have_a_figure(void **state)
 {
     double ns = UNKNOWN;
     (void)state;
-    if (omp_get_num_procs() < 2)
+    if (CPU_COUNT(&allowed) < 2)
         skip();
+    bind_team(2);
     for (int i = 0; i < TRIES && isnan(ns); i++)
         ns = handoff_measure(2);
     assert_true(ns > 1 && ns < 1e6); /* a cycle or more; less than the limit of a pair */
@@ -47,9 +75,10 @@ static void a_matrix_has_every_pair_both_ways(void **state)
 {
     struct handoff_matrix matrix;
     volatile unsigned long steps = 0;
-    const int threads = omp_get_num_procs() < 4 ? omp_get_num_procs() : 4;
+    const int threads = CPU_COUNT(&allowed) < 4 ? CPU_COUNT(&allowed) : 4;
     bool all = false;
     (void)state;
+    bind_team(threads);
     for (int i = 0; i < TRIES && !all; i++) {
         handoff_measure_matrix(&matrix, threads, &steps);
         all = true;
@@ -70,7 +99,7 @@ static void more_threads_than_cpus_end(void **state)
 {
     static struct handoff_matrix matrix;
     volatile unsigned long steps = 0;
-    const int cpus = omp_get_num_procs();
+    const int cpus = CPU_COUNT(&allowed);
     (void)state;
     for (int threads = cpus + 1; threads <= 2 * cpus + 1; threads++) {
         const double ns = handoff_measure(threads);
@@ -181,12 +210,13 @@ static void never_pooled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_threads_have_a_figure),
+        cmocka_unit_test_teardown(two_threads_have_a_figure, unbind),
         cmocka_unit_test(one_thread_has_none),
-        cmocka_unit_test(a_matrix_has_every_pair_both_ways),
+        cmocka_unit_test_teardown(a_matrix_has_every_pair_both_ways, unbind),
         cmocka_unit_test(more_threads_than_cpus_end),
         cmocka_unit_test(known_series),
         cmocka_unit_test(never_pooled),
     };
+    sched_getaffinity(0, sizeof allowed, &allowed);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
