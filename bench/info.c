@@ -66,6 +66,38 @@ static void print_roofs(const struct ceiling *ceiling, enum isa isa)
     }
 }
 
+static char *handoff_text(double ns, char *text, size_t size)
+{
+    if (isnan(ns))
+        snprintf(text, size, "-");
+    else
+        snprintf(text, size, "%.0f", ns);
+    return text;
+}
+
+/* Two threads: a line. More: a table of as many threads as stand beside each other in 110 columns, evenly chosen. */
+static void print_handoffs(const struct ceiling *ceiling)
+{
+    enum { FIT = 16 };
+    const struct handoff_matrix *handoff = &ceiling->handoff;
+    const int stride = (handoff->size + FIT - 1) / FIT;
+    char text[32];
+    if (handoff->size == 2)
+        printf("%7d  core to core %s ns there and back\n", ceiling->threads,
+               handoff_text(handoff->ns[0][1], text, sizeof text));
+    if (handoff->size <= 2)
+        return;
+    printf("%7d  core to core, ns there and back\n%8s", ceiling->threads, "thread");
+    for (int j = 0; j < handoff->size; j += stride)
+        printf("%6d", j * handoff->step);
+    for (int i = 0; i < handoff->size; i += stride) {
+        printf("\n%8d", i * handoff->step);
+        for (int j = 0; j < handoff->size; j += stride)
+            printf("%6s", handoff_text(handoff->ns[i][j], text, sizeof text));
+    }
+    putchar('\n');
+}
+
 int command_info(struct options *options, int argc, char **argv)
 {
     const struct study *study = &options->study;
@@ -84,6 +116,8 @@ int command_info(struct options *options, int argc, char **argv)
     for (int i = 0; i < study->thread_count; i++)
         for (enum isa isa = ISA_GENERIC; isa < ISAS; isa++)
             print_roofs(&ceilings[i], isa);
+    for (int i = 0; i < study->thread_count; i++)
+        print_handoffs(&ceilings[i]);
     free(ceilings);
     return EXIT_ALL_GOOD;
 }

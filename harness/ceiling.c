@@ -127,4 +127,5 @@ void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology
             measure_traffic(ceiling, isa, &probe);
     }
     buffer_free(&buffer);
+    handoff_measure_matrix(&ceiling->handoff, threads, step); /* the team is awake by now */
 }

@@ -5,6 +5,7 @@
 #ifndef TRIPASS_CEILING_H
 #define TRIPASS_CEILING_H
 
+#include "handoff.h"
 #include "topology.h"
 
 #include "kernels/isa.h"
@@ -21,6 +22,7 @@ struct ceiling {
     /* bytes/s of the team. load: read; copy, b = a: 1 read + 1 written; triad, c = a + 3 b: 2 read + 1 written (the
      * line that a store fetches first is not counted, as in STREAM). 0: not measured */
     double bps[ISAS][LEVELS][TRAFFICS];
+    struct handoff_matrix handoff;
 };
 
 /* All of it, one to two seconds, with arrays of each thread's own. Of 25 calls of ceiling_fma and in a cache, or of 5

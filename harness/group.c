@@ -146,12 +146,15 @@ static int batch_size(const struct group *group, const struct candidate *candida
     return size ? size : 1;
 }
 
+/* Of the timings that handoff_keeps. */
 static void point_set_times(struct point *point, const struct series *series, double peak_flops)
 {
     double *seconds = malloc((size_t)series->n * sizeof *seconds);
+    int n = 0;
     for (int i = 0; seconds && i < series->n; i++)
-        seconds[i] = series->timing[i].seconds;
-    point->time = stats_of(seconds, seconds ? series->n : 0);
+        if (handoff_keeps(&series->handoff, series->timing[i].handoff_ns))
+            seconds[n++] = series->timing[i].seconds;
+    point->time = stats_of(seconds, n);
     free(seconds);
     point->stop_reason = series->stop_reason;
     point->inner_reps = series->inner_reps;
@@ -183,6 +186,8 @@ static void point_set_noise(struct point *point, const struct series *series)
     point->clock_pct = noise->clock_pct;
     point->drift_pct = noise->drift_pct;
     point->drift_rho = noise->drift_rho;
+    point->handoff_ns = series->handoff.ns;
+    point->handoff_spread = series->handoff.spread;
 }
 
 static bool is_timed(const struct candidate *candidate)

@@ -252,6 +252,18 @@ static void keep_ceiling(json_t *ceilings, json_t *old)
     json_array_append(ceilings, old);
 }
 
+static json_t *handoff_json(const struct handoff_matrix *handoff)
+{
+    json_t *matrix = json_array();
+    for (int i = 0; i < handoff->size; i++) {
+        json_t *row = json_array();
+        for (int j = 0; j < handoff->size; j++)
+            json_array_append_new(row, number_or_null(handoff->ns[i][j]));
+        json_array_append_new(matrix, row);
+    }
+    return matrix;
+}
+
 static json_t *ceilings_json(const struct machine *machine)
 {
     json_t *ceilings = json_array();
@@ -266,8 +278,10 @@ static json_t *ceilings_json(const struct machine *machine)
             json_object_set_new(fma, isa_name(isa), number_or_null(c->fma_flops[isa] * 1e-9));
             json_object_set_new(bandwidth, isa_name(isa), bandwidth_json(c, isa));
         }
-        json_array_append_new(ceilings, json_pack("{s:i, s:b, s:o, s:o}", "threads", c->threads, "pinned",
-                                                  c->pinned, "fma_gflops", fma, "bandwidth", bandwidth));
+        json_array_append_new(ceilings,
+                              json_pack("{s:i, s:b, s:o, s:o, s:i, s:o}", "threads", c->threads, "pinned",
+                                        c->pinned, "fma_gflops", fma, "bandwidth", bandwidth, "handoff_step",
+                                        c->handoff.step, "handoff_ns", handoff_json(&c->handoff)));
     }
     for (size_t i = 0; i < json_array_size(json_object_get(machine->before, "ceilings")); i++)
         keep_ceiling(ceilings, json_array_get(json_object_get(machine->before, "ceilings"), i));

@@ -48,7 +48,7 @@ static void call_timed(const struct measurement *measurement, struct series *ser
     const double calls_s = clock_now() - call_start;
     noise_read(&watch, after);
     noise_add(&series->noise, before, after, calls_s);
-    series->timing[series->n++] = (struct timing){round, order, seconds};
+    series->timing[series->n++] = (struct timing){round, order, seconds, measurement->handoff_ns};
     series->spent_s += clock_now() - start;
 }
 
@@ -125,6 +125,10 @@ static void judge(const struct measurement *measurement, struct series *series, 
     noise_set_drift(&series->noise, values, series->n);
     memcpy(values, peak, (size_t)series->n * sizeof *values);
     series->noise.clock_pct = 100 * stats_of(values, series->n).median / *measurement->best_flops;
+    for (int i = 0; i < series->n; i++)
+        values[i] = series->timing[i].handoff_ns;
+    series->handoff = handoff_judge(values, series->n);
+    series->noise.moved = series->handoff.moved;
     free(values);
 }
 
@@ -150,6 +154,7 @@ void measure_group(struct measurement *measurement, struct series *series, int c
         const double start = clock_now();
         peak[rounds] = ceiling_fma(measurement->isa, measurement->threads);
         *measurement->best_flops = fmax(*measurement->best_flops, peak[rounds]);
+        measurement->handoff_ns = handoff_measure(measurement->threads); /* the team is awake by now */
         random_shuffle(&state, active, actives);
         const double share_s = (clock_now() - start) / actives;
         for (int i = 0; i < actives; i++) {

@@ -14,7 +14,9 @@
  * kept from an earlier call is wrong, which check_timed sees after the samples. It costs a cache line or two a tensor.
  *
  * Noise: the system's counters are read before the untimed and after the timed call (noise.h), so that the reading itself
- * is in no sample and in no cache; the rounds' FMA ceilings tell the clock.
+ * is in no sample and in no cache; the rounds' FMA ceilings tell the clock. Each round begins with a handoff as well
+ * (handoff.h): where the cores moved while a runner was measured, its row is about the rounds of one state, the one with
+ * more rounds; all its timings stay.
  *
  * A runner leaves the rounds when it has `samples` samples, when the 95 % interval of its median reaches no further than
  * ci_percent to either side (at least CI_SAMPLES samples; so the interval is a little too narrow: the column stop_reason
@@ -25,6 +27,7 @@
 #ifndef TRIPASS_MEASURE_H
 #define TRIPASS_MEASURE_H
 
+#include "handoff.h"
 #include "noise.h"
 #include "runner.h"
 
@@ -32,6 +35,7 @@
 struct timing {
     int round, order;
     double seconds;
+    double handoff_ns; /* of its round */
 };
 
 /* What is measured of a runner. */
@@ -43,6 +47,7 @@ struct series {
     double spent_s;          /* wall time of its calls and readings, and its share of the rounds' probes */
     const char *stop_reason; /* "samples", "ci" or "max_time" */
     struct noise noise;
+    struct handoff_states handoff; /* handoff_keeps: which timings the row is about */
     double sgd_s; /* upd: median time of w -= lr * gradient on the native gradient; else NAN */
 };
 
@@ -54,6 +59,7 @@ struct measurement {
     uint64_t seed;
     const int *pu;      /* OS indices of the team's CPUs */
     double *best_flops; /* the best FMA ceiling known; raised by a better one */
+    double handoff_ns;  /* of the round that runs */
     double peak_flops;  /* result: median of the rounds' FMA ceilings */
 };
 

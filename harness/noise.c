@@ -162,6 +162,8 @@ char *noise_flags(const struct noise *noise, int n, char *text, size_t size)
     }
     if (noise->clock_pct < SLOW_CLOCK_PCT)
         add_flag(text, size, "slow-clock");
+    if (noise->moved)
+        add_flag(text, size, "moved");
     if (fabs(noise->drift_rho) * sqrt(n - 1) > DRIFT_Z && fabs(noise->drift_pct) > DRIFT_PCT)
         add_flag(text, size, "drift");
     return text;

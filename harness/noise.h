@@ -15,6 +15,9 @@
  *     page-faults  calls with minor faults, 0.2 ms each (clearing a huge page at 10 GB/s)
  *     disk         calls with major faults, 10 ms each
  *     slow-clock   the rounds' median FMA probe below 90 % of the best known of the run: three steps of 100 MHz at 3 GHz
+ *     moved        the cores came nearer or went away from each other (handoff.h): of the rounds' handoffs the r-th largest
+ *                  is more than 2.5 times the r-th smallest, r being the rank of the median's interval, or
+ *                  one below 6 rounds; fewer than 1 in 1000 series of one state have it
  *     drift        Spearman's rank correlation of time and round: |rho| sqrt(n-1) > 3.29, which happens to less than 1
  *                  in 1000 undisturbed series, and the later half's median differs by > 1 % from the earlier's
  *
@@ -56,6 +59,7 @@ struct noise {
     double time_s;            /* wall time that the counters cover */
     double sum[NOISE_KINDS];  /* of the counters */
     int samples[NOISE_KINDS]; /* that lost more than 1 % of their time */
+    bool moved;               /* handoff_judge */
     double clock_pct;         /* median FMA probe of the rounds, percent of the best of the run */
     double
         drift_rho; /* Spearman's rank correlation of time and round; NAN below 3 samples or without spread */

@@ -102,6 +102,8 @@ static const struct column point_columns[] = {
     POINT("clock_pct", REAL, clock_pct),
     POINT("drift_pct", REAL, drift_pct),
     POINT("drift_rho", REAL, drift_rho),
+    POINT("handoff_ns", REAL, handoff_ns),
+    POINT("handoff_spread", REAL, handoff_spread),
     POINT("seed", TEXT, seed),
     {0},
 };
@@ -111,11 +113,17 @@ static const struct column point_columns[] = {
         name, kind, offsetof(struct sample, member)                                                          \
     }
 static const struct column sample_columns[] = {
-    SAMPLE("impl", NAME, impl),       SAMPLE("pass", NAME, pass),
-    SAMPLE("problem", NAME, problem), SAMPLE("threads", INT, threads),
-    SAMPLE("rep", INT, rep),          SAMPLE("round", INT, round),
-    SAMPLE("order", INT, order),      SAMPLE("t_s", REAL, t_s),
-    SAMPLE("attempt", INT, attempt),  {0},
+    SAMPLE("impl", NAME, impl),
+    SAMPLE("pass", NAME, pass),
+    SAMPLE("problem", NAME, problem),
+    SAMPLE("threads", INT, threads),
+    SAMPLE("rep", INT, rep),
+    SAMPLE("round", INT, round),
+    SAMPLE("order", INT, order),
+    SAMPLE("t_s", REAL, t_s),
+    SAMPLE("attempt", INT, attempt),
+    SAMPLE("handoff_ns", REAL, handoff_ns),
+    {0},
 };
 
 const char *status_name(enum status status)
@@ -235,6 +243,8 @@ struct point point_of(const struct study *study, const struct layer *layer, enum
         .clock_pct = missing,
         .drift_pct = missing,
         .drift_rho = missing,
+        .handoff_ns = missing,
+        .handoff_spread = missing,
         .pinned = missing,
     };
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)

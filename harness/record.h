@@ -29,7 +29,8 @@ struct point {
     double tolerance; /* what err_reference may be */
     double compared,
         summed; /* outputs that were compared one by one with the definition or oneDNN; and in sums (sums.h) */
-    struct stats time;
+    struct stats
+        time; /* of one state of the cores if they moved: time.n may be less than there are samples */
     double import_s, export_s, sgd_s, plan_s; /* both inputs in; the output out; SGD step (upd); planning */
     int inner_reps;                           /* calls per sample */
     double gflops;                            /* nominal, at the median time */
@@ -43,7 +44,10 @@ struct point {
     int attempt;    /* 0; 1 and more: measured again because the one before had flags */
     double steal_s, throttled_s, wait_s, switches, minor_faults, major_faults, clock_pct, drift_pct,
         drift_rho;
-    double pinned; /* 1: every thread was on its core before and after; 0: not; NAN: nothing ran */
+    double
+        handoff_ns; /* median over the rounds that `time` is of: there and back between neighbors of the team */
+    double handoff_spread; /* of all rounds that the point attended; above 2.5 it moved: handoff.h */
+    double pinned;         /* 1: every thread was on its core before and after; 0: not; NAN: nothing ran */
     char seed[24];
 };
 
@@ -51,6 +55,7 @@ struct sample {
     const char *impl, *pass, *problem;
     int threads, rep, attempt, round, order;
     double t_s;
+    double handoff_ns; /* of the round */
 };
 
 /* The row of a point of which nothing is known yet. */

@@ -52,9 +52,9 @@ static void send_samples(const struct worker *worker, const struct point *point,
     FILE *file = open_memstream(&text, &bytes);
     for (int i = 0; i < series->n; i++) {
         const struct timing *timing = &series->timing[i];
-        const struct sample sample = {point->impl,    point->pass,   point->problem,
-                                      point->threads, point->rep,    point->attempt,
-                                      timing->round,  timing->order, timing->seconds};
+        const struct sample sample = {point->impl,     point->pass,       point->problem, point->threads,
+                                      point->rep,      point->attempt,    timing->round,  timing->order,
+                                      timing->seconds, timing->handoff_ns};
         sample_print(file, &sample);
     }
     fclose(file);

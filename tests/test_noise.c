@@ -1,8 +1,10 @@
 /* Noise: counters from fake trees, flags of series made here, the false alarms of the trend test, and a real competitor
  * on a real core. SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
+#include "handoff.h"
 #include "noise.h"
 #include "random.h"
+#include "stats.h"
 
 #include <math.h>
 #include <sched.h>
@@ -110,6 +112,8 @@ static void several_flags_stand_side_by_side(void **state)
     expect(&noise, 30, "steal slow-clock drift");
     noise.drift_pct = -0.8; /* certain, but small */
     expect(&noise, 30, "steal slow-clock");
+    noise.moved = true;
+    expect(&noise, 30, "steal slow-clock moved");
 }
 
 /* ---- drift ---- */
@@ -154,6 +158,53 @@ static void drift_is_rarely_a_false_alarm(void **state)
         }
         assert_in_range(alarms, 0, 40);
     }
+}
+
+/* ---- moved ---- */
+
+/* What a round's handoff is within a state, by quantiles 0, 0.001, 0.01, ... of what handoff.h tells of. */
+static double handoff_within(bool far, double unknown, uint64_t *random)
+{
+    static const double share[] = {0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1},
+                        ns[2][11] = {{72, 76, 87, 93, 103, 110, 117, 126, 132, 146, 158},
+                                     {322, 338, 359, 387, 425, 448, 466, 503, 822, 855, 957}};
+    const double u = random_unit(random);
+    int i = 1;
+    while (u > share[i])
+        i++;
+    const double part = (u - share[i - 1]) / (share[i] - share[i - 1]);
+    return random_unit(random) < unknown ? (double)NAN
+                                         : ns[far][i - 1] + part * (ns[far][i] - ns[far][i - 1]);
+}
+
+/* Alarms of 20000 series of n rounds, `other` of which are in the other state. */
+static int moves(int n, int other, bool far, double unknown)
+{
+    uint64_t random = 1;
+    int alarms = 0;
+    for (int series = 0; series < 20000; series++) {
+        double ns[96];
+        struct noise noise = clean(n);
+        char text[96];
+        for (int i = 0; i < n; i++)
+            ns[i] = handoff_within(far ^ (i < other), unknown, &random);
+        noise.moved = handoff_judge(ns, n).moved;
+        alarms += strcmp(noise_flags(&noise, n, text, sizeof text), "moved") == 0;
+    }
+    return alarms;
+}
+
+/* Fewer than 1 in 1000 series within a state (40: as above), whichever it is, with all rounds known or as few as were on the
+ * busy machine. Where half of the rounds are in the other state, 99 in 100 series are told and more. */
+static void moved_is_rarely_a_false_alarm(void **state)
+{
+    (void)state;
+    for (int n = 3; n <= 96; n *= 2)
+        for (int far = 0; far <= 1; far++) {
+            assert_in_range(moves(n, 0, far, 0), 0, 40);
+            assert_in_range(moves(n, 0, far, 0.18), 0, 40);
+            assert_in_range(moves(n, n / 2, far, 0), 19800, 20000);
+        }
 }
 
 /* ---- counters ---- */
@@ -270,8 +321,8 @@ int main(void)
         cmocka_unit_test(a_clean_series_has_no_flag),    cmocka_unit_test(limits),
         cmocka_unit_test(hits_are_relative_to_the_call), cmocka_unit_test(several_flags_stand_side_by_side),
         cmocka_unit_test(drift_of_known_series),         cmocka_unit_test(drift_is_rarely_a_false_alarm),
-        cmocka_unit_test(steal_is_that_of_our_cpus),     cmocka_unit_test(a_competitor_is_seen),
-        cmocka_unit_test(page_faults_are_seen),
+        cmocka_unit_test(moved_is_rarely_a_false_alarm), cmocka_unit_test(steal_is_that_of_our_cpus),
+        cmocka_unit_test(a_competitor_is_seen),          cmocka_unit_test(page_faults_are_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,8 +66,8 @@ static const char required[] =
     "impl family pass problem name mult g mb ic ih iw oc oh ow kh kw sh sw ph pw dh dw threads rep isa cache "
     "bias act "
     "status reason detail err_reference err_onednn tolerance compared summed n t_min_s t_median_s t_lo_s "
-    "t_hi_s t_import_s "
-    "t_export_s t_sgd_s gflops pct_peak flop flop_valid native_bytes scratch_bytes pinned";
+    "t_hi_s t_import_s t_export_s t_sgd_s gflops pct_peak flop flop_valid native_bytes scratch_bytes pinned "
+    "handoff_ns handoff_spread";
 
 /* A row as it is read back. */
 struct table {
@@ -126,6 +126,8 @@ static void points(void **state)
         {"bytes_compulsory", "12992512"}, /* 4 * (2 * 8*64*56*56 + 64*64*3*3) */
         {"intensity", "142.3657"},
         {"pinned", ""},
+        {"handoff_ns", "55.25"},
+        {"handoff_spread", ""},
         {"seed", "18446744073709551615"},
         {"problem", "mb8ic64ih56oc64oh56kh3ph1"},
     };
@@ -137,6 +139,7 @@ static void points(void **state)
     point.time.median = 0.00123456789012;
     point.native_bytes = 12345678901;
     point.rep = 2;
+    point.handoff_ns = 55.25;
     point_set_status(&point, STATUS_FAIL, "%d of %d", 1, 2);
     struct table table = written(&point);
     for (size_t e = 0; e < sizeof expected / sizeof *expected; e++)
@@ -148,8 +151,27 @@ static void points(void **state)
     free(table.text);
 }
 
+static void samples(void **state)
+{
+    const struct sample sample = {"some", "fwd", "mb1ic3", 2, 1, 0, 4, 3, 0.5, 55.25},
+                        alone = {"some", "fwd", "mb1ic3", 1, 1, 0, 4, 3, 0.5, (double)NAN};
+    char *text;
+    size_t bytes;
+    (void)state;
+    FILE *file = open_memstream(&text, &bytes);
+    sample_print_header(file);
+    sample_print(file, &sample);
+    sample_print(file, &alone);
+    fclose(file);
+    assert_string_equal(text, "impl,pass,problem,threads,rep,round,order,t_s,attempt,handoff_ns\n"
+                              "some,fwd,mb1ic3,2,1,4,3,0.5,0,55.25\n"
+                              "some,fwd,mb1ic3,1,1,4,3,0.5,0,\n");
+    free(text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(fields_survive), cmocka_unit_test(points)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(fields_survive), cmocka_unit_test(points),
+                                       cmocka_unit_test(samples)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

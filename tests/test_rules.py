@@ -36,9 +36,10 @@ class Rules(unittest.TestCase):
         cls.machine = json.loads((study / "machine.json").read_text())
 
     def each(self):
-        """(row, its sorted samples) of every measured point."""
+        """(row, its sorted samples) of every measured point; where the cores moved the row is about some of them."""
         self.assertGreater(len(self.good), 20)
-        return [(row, self.samples[tuple(row[KEY])]) for _, row in self.good.iterrows()]
+        return [(row, self.samples[tuple(row[KEY])]) for _, row in self.good.iterrows()
+                if "moved" not in str(row["flags"]).split()]
 
     def test_2_what_is_left_out_says_why(self):
         skipped = self.points[self.points["status"] == "SKIP"]
@@ -72,6 +73,14 @@ class Rules(unittest.TestCase):
             self.assertAlmostEqual(row["t_min_s"] / samples[0], 1, places=6)
             self.assertAlmostEqual(row["t_median_s"] / np.median(samples), 1, places=6)
 
+    def test_8_each_sample_has_its_round_s_handoff(self):
+        self.assertEqual(self.rounds.columns[-1], "handoff_ns")
+        known = self.rounds[self.rounds["handoff_ns"].notna()].merge(self.good[self.good["threads"] > 1], on=KEY)
+        self.assertEqual(len(known), self.rounds["handoff_ns"].notna().sum())  # none with one thread
+        self.assertTrue((known["handoff_ns_x"] > 0).all())
+        for _, point in known.groupby(KEY):
+            self.assertTrue(point["handoff_ns_x"].min() <= point["handoff_ns_y"].iloc[0] <= point["handoff_ns_x"].max())
+
     def test_9_the_setup_is_documented(self):
         for part, keys in {"study": ["command_line", "seed", "isa", "cache", "threads"], "cpu": ["model", "best_isa"],
                            "build": ["version", "compiler", "flags"], "libraries": ["onednn", "openblas", "openmp"],
@@ -90,6 +99,9 @@ class Rules(unittest.TestCase):
         for row, _ in self.each():
             self.assertAlmostEqual(row["gflops"] / row["peak_gflops"] * 100 / row["pct_peak"], 1, places=6)
         self.assertTrue(self.machine["ceilings"])
+        for ceiling in self.machine["ceilings"]:
+            self.assertEqual((ceiling["handoff_step"], len(ceiling["handoff_ns"])), (1, ceiling["threads"]))
+            self.assertTrue(all(row[i] is None for i, row in enumerate(ceiling["handoff_ns"])))
 
 
 if __name__ == "__main__":
