@@ -115,8 +115,8 @@ def _ceilings(points):
 
 
 def read_handoffs(study):
-    """The rows of samples.csv with `handoff_ns`, what a cache line took between the cores in the sample's round; None if
-    the study did not record it."""
+    """The rows of samples.csv with `handoff_ns`, what a cache line took between the cores in the sample's round, or if that
+    probe failed in the one before; None if the study did not record it."""
     path = Path(study) / "samples.csv"
     if not path.exists():
         return None
@@ -125,7 +125,8 @@ def read_handoffs(study):
             return None
     samples = _read_csv(path, ["threads", "rep", "round", "t_s", "handoff_ns"], ["impl", "pass", "problem"])
     samples["attempt"] = pd.to_numeric(samples["attempt"]) if "attempt" in samples else 0
-    return samples
+    known = samples.groupby(["threads", "rep"])["handoff_ns"].ffill()  # states last for seconds, rounds for milliseconds
+    return samples.assign(handoff_ns=known.groupby([samples["threads"], samples["rep"]]).bfill())
 
 
 def with_states(points, handoffs, together=False):

@@ -73,9 +73,9 @@ class Worth:
         return f"{worst}: {self.disturbed()}; {self.floors_told()}: {told}"
 
     def disturbed(self):
-        flags = self.rows["flags"]
+        flags = self.rows.drop_duplicates("row")["flags"]  # a point of two states of the cores is one
         if flags.isna().all():
-            return f"{len(self.rows)} points, noise was not recorded"
+            return f"{len(flags)} points, noise was not recorded"
         kinds = flags.dropna().str.split().explode().value_counts()
         kinds = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
         return f"{(flags.fillna('') != '').sum()} of {len(flags)} points disturbed" + (f" ({kinds})" if kinds else "")
@@ -96,7 +96,7 @@ class Worth:
 
 def failures(points):
     """A line for each implementation and way to fail: how many points it lost, and why."""
-    lost = points[points["status"].isin(data.FAILURES)].drop_duplicates("row")
+    lost = points[points["status"].isin(data.FAILURES)]
     for (impl, status), rows in lost.groupby(["impl", "status"], sort=False):
         count = len(rows[[column for column in data.GROUP if column != "state"]].drop_duplicates())
         reasons = rows["reason"].unique()

@@ -188,16 +188,16 @@ class Ceiling(Case):
 class States(Case):
     """Winograd takes 1 s with the cores near each other and 2 s with them apart; direct 1.5 s in both."""
 
-    def write_states(self, *states, far=400, moved=1):
-        """One process for each string, a letter a round: n or f. moved: process that has all implementations twice as slow."""
-        times = {"winograd-f4": {"n": 1, "f": 2}, "direct": {"n": 1.5, "f": 1.5}, "onednn": {"n": 3, "f": 3}}
+    def write_states(self, *states, far=400):
+        """One process for each string, a letter a round: n(ear), f(ar) or ?, where the probe failed."""
+        times = {"winograd-f4": {"n": 1, "f": 2, "?": 2}, "direct": dict.fromkeys("nf?", 1.5), "onednn": dict.fromkeys("nf?", 3)}
         points, samples = [], []
         for rep, rounds in enumerate(states):
             for impl, seconds in times.items():
                 row = point(impl, np.median([seconds[state] for state in rounds]), rep=rep, n=len(rounds))
                 points.append(row)
                 samples += [{key: row[key] for key in ("impl", "pass", "problem", "threads", "rep")} | {
-                    "round": index, "order": 0, "t_s": seconds[state], "attempt": 0, "handoff_ns": 60 if state == "n" else far}
+                    "round": index, "order": 0, "t_s": seconds[state], "attempt": 0, "handoff_ns": {"n": 60, "f": far, "?": ""}[state]}
                     for index, state in enumerate(rounds)]
         write_csv(self.study / "points.csv", points)
         write_csv(self.study / "samples.csv", samples)
@@ -239,6 +239,11 @@ class States(Case):
         self.write_states("n" * 20, "n" * 18 + "ff")
         self.assertEqual(self.found()[0]["near", "winograd-f4"], (1, 40))
 
+    def test_a_round_without_a_reading_has_the_state_of_the_one_before(self):
+        self.write_states("n" * 8, "?fff??ff")
+        self.assertEqual(self.found()[0]["far", "winograd-f4"], (2, 8))
+        self.assertEqual(set(self.summary()["state"]), {"near", "far"})
+
     def test_a_study_without_the_column_has_no_states(self):
         self.write(processes(point("direct", 1)), noise=lambda index: 1)
         self.assertEqual(set(self.summary()["state"]), {""})
@@ -251,6 +256,8 @@ class States(Case):
             test_scripts.csv.DictWriter(file, rows[0]).writerows(rows)
         points = data.read_points([self.study])
         self.assertEqual(list(worth.failures(points)), ["mine FAIL on 1 point: wrong"])
+        self.write_states("nnnnffff")
+        self.assertTrue(self.told(verdict)[0].startswith("usable: 3 points, "))
         self.assertEqual(report_tables.lost(points.drop_duplicates("row"))["rows"][0][-1]["text"], "1")
 
     def test_runs_are_compared_within_a_state(self):
@@ -276,7 +283,7 @@ class Intervals(unittest.TestCase):
 
         def draw(*shape):
             return random.standard_t(3, shape) / 3**0.5 if tails else random.standard_normal(shape)
-        pairs = 2000
+        pairs = 1000
         medians = [np.median(self.WITHIN * draw(pairs, processes, samples), axis=2) for _ in range(2)]
         logs = self.BETWEEN * draw(pairs, processes) + medians[0] - medians[1]
         found = np.log([data.estimate(np.exp(row)) for row in logs])
