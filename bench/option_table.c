@@ -234,7 +234,7 @@ const struct option_rule option_rules[] = {
              "where there is nothing yet"},
     {.name = "samples",
      .argument = "N",
-     .preset = "30",
+     .preset = "10", /* and 8 processes: scripts/tripass_data.py, estimate(), says why */
      .commands = RUN,
      .read = option_read_count,
      .member = MEMBER(study.samples),
@@ -253,7 +253,7 @@ const struct option_rule option_rules[] = {
          "least 9 samples); 0: never"},
     {.name = "max-time",
      .argument = "TIME",
-     .preset = "1",
+     .preset = "0.4", /* 8 processes: 3.2 s a point */
      .commands = RUN,
      .read = option_read_time,
      .member = MEMBER(study.max_time_s),
@@ -300,7 +300,7 @@ const struct option_rule option_rules[] = {
              "given"},
     {.name = "reps",
      .argument = "N",
-     .preset = "3",
+     .preset = "8",
      .commands = RUN,
      .read = option_read_count,
      .member = MEMBER(study.repetitions),

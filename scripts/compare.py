@@ -7,7 +7,6 @@ processes' times. A point has changed if its interval leaves out 1; of points th
 chance. It is a regression only if the whole interval lies beyond the threshold.
 SPDX-License-Identifier: Apache-2.0"""
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -19,18 +18,19 @@ import pandas as pd
 from scipy import stats
 
 import tripass_data as data
+import worth
 
 KEY = ["place", *data.GROUP[1:], "impl"]  # as data.GROUP has it, but the two runs are two studies
 
 
-def times_of(directory):
+def times_of(points, directory):
     """A row a point: its summary, and its time in each process. `place` is the study's directory below ours."""
-    summary = data.summarize(data.read_points([directory]))
+    summary = data.summarize(points)
     tables = data.replicates(summary)
     times = [np.log(tables[key][impl].dropna().to_numpy()) for *key, impl in
              summary[data.GROUP + ["impl"]].itertuples(index=False, name=None) for key in [tuple(key)]]
     place = [Path(study).relative_to(directory).as_posix() for study in summary["study"]]
-    return summary.assign(place=place, logs=times).set_index(KEY)
+    return summary.assign(place=place, logs=times)
 
 
 def compare(old, new):
@@ -70,8 +70,17 @@ def print_rows(title, rows):
               f"  {output} {impl} {problem} {data.setting_title(*setting)} {place}")
 
 
+def run_of(points, which, directory):
+    """(lines that say what the run is worth, its points: those of unusable settings without processes to judge by)."""
+    found, lines = worth.opening(points, data.controls(points))
+    rows = times_of(points, directory)
+    usable = rows.index.isin(found.usable_rows(rows).index)
+    rows["logs"] = [logs if good else logs[:1] for logs, good in zip(rows["logs"], usable)]
+    return [f"{which}: {line}" for line in lines], rows.set_index(KEY)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = worth.parser(__doc__.split("\n\n")[0])
     parser.add_argument("old", type=Path, help="what tripass run -o was given, or a directory above it")
     parser.add_argument("new", type=Path, help="the same study, measured again")
     parser.add_argument("--threshold", type=float, default=5, metavar="PERCENT",
@@ -79,7 +88,10 @@ def main():
     options = parser.parse_args()
     if not options.threshold >= 0:
         raise data.DataError(f"--threshold={options.threshold}: not a percentage; try 5")
-    old, new = times_of(options.old), times_of(options.new)
+    both = data.read_points([options.old, options.new], together=True)
+    old_lines, old = run_of(both[both["directory"] == 0], "old", options.old)
+    new_lines, new = run_of(both[both["directory"] == 1], "new", options.new)
+    print("\n".join(old_lines + new_lines))
     rows = compare(old, new)
     slower, faster = rows["lo"] > 1, rows["hi"] < 1
     worse = rows["lo"] > 1 + options.threshold / 100
@@ -90,7 +102,7 @@ def main():
     print_rows("Faster", rows[faster])
     tested = rows["p"].notna().sum()
     print(f"\nChanged: {(slower | faster).sum()} of {tested}; by chance about {0.05 * tested:.0f} would be. "
-          f"Undecided, because a run had a single process: {len(rows) - tested}.")
+          f"Undecided, because a run had a single process or is unusable: {len(rows) - tested}.")
     known = rows["agree"].dropna().astype(bool)
     if len(known):
         print(f"The intervals of the two times meet in {known.sum()} of {len(known)} points "

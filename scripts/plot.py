@@ -76,7 +76,7 @@ def throughput(rows, axis, label, width):
             below, above = (line["work"] / line[end] - line["gflops"] for end in ("t_hi_s", "t_lo_s"))
             ax.errorbar(sizes, line["gflops"], yerr=[-below.fillna(0), above.fillna(0)], label=impl, capsize=1.5,
                         elinewidth=0.7, **style(impl))
-        top = data.ceiling(panel)
+        top = data.ceiling(rows)
         ax.axhline(top, label=drawing.CEILING, **style(drawing.CEILING))
         ax.annotate(f" {top:.0f}", (0, top), xycoords=("axes fraction", "data"), va="bottom", fontsize=6.5, color=GRAY)
         ax.set_xscale("log", base=2)
@@ -119,10 +119,10 @@ def relative(rows, width):
 def figures(points, summary):
     """(file name, function from width to figure, caption) of everything that these points can show."""
     for setting, rows in summary.groupby(data.SETTING, sort=False):
-        study, threads, isa, cache, bias, act = setting
+        study, threads, isa, cache, bias, act, state = setting
         bad = points[(points[data.SETTING] == setting).all(axis=1) & (points["status"] != "OK")]
         where = data.setting_title(*setting[1:])
-        name = "-".join([Path(study).name, f"t{threads:.0f}", isa, cache, *data.beside(bias, act)])
+        name = "-".join([Path(study).name, f"t{threads:.0f}", isa, cache, *data.beside(bias, act), *[state] * (state != "")])
         for axis, tied, label in drawing.SWEEPS:
             for number, (first, group) in enumerate(drawing.sweeps(rows, axis, tied)):
                 lost = bad[bad["problem"].isin(group["problem"])]

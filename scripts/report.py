@@ -3,7 +3,6 @@
 numbers can be trusted, and every figure and table with its rows of points.csv and the command that made them.
 SPDX-License-Identifier: Apache-2.0"""
 
-import argparse
 import json
 import shlex
 from pathlib import Path
@@ -20,6 +19,7 @@ import report_figures
 import report_tables
 import tripass_data as data
 import versus
+import worth
 
 PAGE = Path(__file__).parent / "page"
 CHART_JS = Path("/usr/share/javascript/chart.js/chart.min.js")  # Debian's libjs-chart.js
@@ -37,17 +37,16 @@ class Study:
     def __init__(self, directory):
         self.directory = directory
         self.points = data.read_points([directory])
-        self.points["flags"] = self.points.get("flags", pd.Series(dtype=str)).reindex(self.points.index).fillna("")
-        flags = self.points.groupby(data.GROUP + ["impl"])["flags"].agg(
-            lambda all_flags: " ".join(sorted(set(" ".join(all_flags).split()))))
+        self.raw = self.points.drop_duplicates("row")  # as points.csv has them: a point of two states is one row
         self.phases = data.read_phases(self.points)
-        self.summary = data.summarize(self.points).join(flags, on=data.GROUP + ["impl"])
+        self.summary = data.summarize(self.points)
         self.tables = data.replicates(self.summary)
         self.controls = data.controls(self.points)
-        self.floors = data.noise_floor(self.controls)
-        self.machines = {study: read_machine(Path(study) / "machine.json") for study in self.points["study"].unique()}
-        self.places = self.points.groupby(data.GROUP + ["impl"]).groups
-        self.groups = self.points.groupby(data.GROUP).groups
+        self.worth, self.opening = worth.opening(self.points, self.controls)
+        self.machines = {study: data.read_machine(study) for study in self.points["study"].unique()}
+        by_row = self.points.set_index("row")
+        self.places = by_row.groupby(data.GROUP + ["impl"]).groups
+        self.groups = by_row.groupby(data.GROUP).groups
 
     def label(self, study):
         """The study's directory, as seen from ours."""
@@ -61,7 +60,7 @@ class Study:
 
     def floor(self, row):
         """The noise floor of the row's setting; 1 if it is not known."""
-        return self.floors.get(tuple(row[column] for column in data.SETTING), 1)
+        return self.worth.floor(row[column] for column in data.SETTING)
 
     def roofs(self, study, threads, isa):
         """{memory level: GB/s} that loads reach."""
@@ -72,21 +71,13 @@ class Study:
         return {}
 
 
-def read_machine(path):
-    try:
-        return json.loads(path.read_text())
-    except OSError:
-        return {}  # a study without one is shown without one
-    except (ValueError, UnicodeDecodeError) as error:
-        raise data.DataError(f"{path}: {error}; is it a file that tripass wrote?") from None
-
-
 def verdicts(study):
-    """For each rival and setting: the headline, what whole networks take, the table of who wins where, the figure."""
+    """For each rival and setting: the headline, what whole networks take, the table of who wins where, the figure. None
+    of a study that is unusable."""
     sizes = study.summary.drop_duplicates("problem").set_index("problem")[data.SIZES].drop(columns="mb")
     for against in versus.TABLES:
         compared = versus.with_steps(versus.compare(study.summary, study.tables, against))
-        compared = compared[compared["ratio"].notna()]
+        compared = study.worth.usable_rows(compared[compared["ratio"].notna()])
         if compared.empty or against != "oneDNN" and "onednn-winograd" not in set(compared["theirs"]):
             continue
         compared = compared.assign(outcome=[report_tables.outcome(row, study.floor(row)) for _, row in compared.iterrows()])
@@ -99,13 +90,16 @@ def verdicts(study):
 
 
 def headline(layers, against):
-    counts, ratios = layers["outcome"].value_counts(), layers["ratio"]
+    """What the ratios with an interval say; one without is no headline."""
+    counts, ratios = layers["outcome"].value_counts(), layers["ratio"][layers["lo"].notna()]
     told = [f"{words} in {counts[result]}" for result, words in (
         ("faster", f"faster than the best of {against}"), ("tie", "tied"), ("slower", "slower"),
         ("unknown", "undecided, for want of a second process,")) if result in counts]
-    return f"Of {counts.sum()} layers and passes, the best of tripass is {', '.join(told)}" + (
-        f". Times faster: {ratios.median():.2f} in the median, from {ratios.min():.2f} to {ratios.max():.2f}."
-        if len(ratios) > 1 else f": {ratios.iloc[0]:.2f} times faster.")
+    text = f"Of {counts.sum()} layers and passes, the best of tripass is {', '.join(told)}"
+    if ratios.empty:
+        return f"{text}."
+    return text + (f". Times faster: {ratios.median():.2f} in the median, from {ratios.min():.2f} to {ratios.max():.2f}."
+                   if len(ratios) > 1 else f": {ratios.iloc[0]:.2f} times faster.")
 
 
 def network_tiles(study, rows):
@@ -113,42 +107,54 @@ def network_tiles(study, rows):
     for (name, mb), network in rows[rows["named"]].groupby(["study", "mb"], sort=False):
         for output in data.PASSES + ["step"]:
             below = versus.summaries(network[network["pass"] == output])
-            if below and below[1]["ratio"] > 0:  # not NaN: a process measured all layers
+            if below and below[1]["lo"] > 0:  # not NaN: two processes measured all layers
                 total = below[1]
-                yield (f"{total['ratio']:.2f}×", report_figures.span(total["lo"], total["hi"], ".2f").strip() or "no interval",
-                       drawing.TITLES[output], f"{study.label(name)}, batch {mb:.0f}, {total['layer'].split(', ')[1]}",
+                yield (f"{total['ratio']:.2f}×", report_figures.span(total["lo"], total["hi"], ".2f").strip(),
+                       drawing.TITLES[output], f"{study.label(name)}, batch {mb:.0f}, {total['count']}",
                        report_tables.outcome(total, study.floor(total)))
 
 
 def quality(study):
-    """What there is to hold against the numbers: (label, value, explanation)."""
-    points, good = study.points, study.summary
+    """What there is to hold against the numbers: (label, value, explanation, class of the tile)."""
+    points, good = study.raw, study.summary
     ok = points[points["status"] == "OK"]
     width = ((good["t_hi_s"] - good["t_lo_s"]) / good["t_median_s"] / 2).dropna()
-    yield "rows", len(points), f"{len(ok)} measured, in {ok['rep'].nunique()} processes each; " + ", ".join(
-        f"{count} {status}" for status, count in points["status"].value_counts().items() if status != "OK")
+    lost = [f"{count} {status}" for status, count in points["status"].value_counts().items() if status != "OK"]
+    yield "rows", len(points), "; ".join([f"{len(ok)} measured, in {ok['rep'].nunique()} processes", *lost]), ""
     if len(width):
         yield ("interval half width", f"±{100 * width.median():.1f} %",
-               f"median over the points; nine of ten are within ±{100 * width.quantile(0.9):.1f} %")
-    yield "calls a point", f"{good['n'].median():.0f}", f"median; from {good['n'].min():.0f} to {good['n'].max():.0f}"
-    if len(study.controls):
-        floor = max(study.floors.values())
-        yield ("noise floor", f"{100 * (floor - 1):.1f} %",
-               f"{len(study.controls)} A/A pairs, of which {study.controls['called'].sum()} were called different by their "
-               "interval; no difference below the floor is called a win")
-    else:
-        yield "noise floor", "–", "no A/A pairs in this study; tripass run --aa measures some"
-    if "attempt" in points:
-        flagged = ok[ok["flags"] != ""]
+               f"median over the points; nine of ten are within ±{100 * width.quantile(0.9):.1f} %", "")
+    yield "calls a point", f"{good['n'].median():.0f}", f"median; from {good['n'].min():.0f} to {good['n'].max():.0f}", ""
+    yield from floors(study)
+    if points["flags"].notna().any():
+        flagged = ok[ok["flags"].fillna("") != ""]
         kinds = flagged["flags"].str.split().explode().value_counts()
-        again = (pd.to_numeric(points["attempt"]) > 0).sum()
+        again = (points["attempt"] > 0).sum()
         yield ("noisy rows", len(flagged), (", ".join(f"{kind} {count}" for kind, count in kinds.items()) or "no flag raised")
-               + f"; {again} measured again, the last attempt counts")
+               + f"; {again} measured again, the last attempt counts", "slower" if len(flagged) > len(ok) / 2 else "")
     if "pinned" in points:
         loose = (pd.to_numeric(ok["pinned"]) == 0).sum()
-        yield "not pinned", loose, "points with a thread off its core" if loose else "each thread stayed on its core"
-    wrong = points["status"].isin(["FAIL", "CRASH", "TIMEOUT"]).sum()
-    yield "failures", wrong, "wrong result, crash or timeout" if wrong else "each result was checked before it was timed"
+        yield ("not pinned", loose, "points with a thread off its core" if loose else "each thread stayed on its core",
+               "slower" if loose else "faster")
+    above = data.above_ceiling(good)
+    if above.any():
+        yield ("above the ceiling", above.sum(), "faster than multiply-adds in registers, without saving any: "
+               + ", ".join(sorted(good["impl"][above].unique())), "slower")
+    wrong = points["status"].isin(data.FAILURES).sum()
+    yield ("failures", wrong, "wrong result, crash or timeout" if wrong else "each result was checked before it was timed",
+           "slower" if wrong else "faster")
+
+
+def floors(study):
+    """The tiles of the noise floor: one a study, thread count and setting that has A/A pairs."""
+    if study.controls.empty:
+        yield "noise floor", "–", "unknown: no A/A pairs in this study; tripass run --aa measures some", "slower"
+    for setting, rows in study.controls.groupby(data.SETTING, sort=False):
+        floor = study.worth.floor(setting)
+        kind = {worth.QUIET: "faster", worth.USABLE: "", worth.UNUSABLE: "slower"}[worth.grade(0, floor)]
+        yield ("noise floor", f"{data.percent(floor)} %",
+               f"{study.label(setting[0])}, {data.setting_title(*setting[1:])}: {len(rows)} A/A pairs, of which "
+               f"{rows['called'].sum()} were called different by their interval; no difference below the floor is called a win", kind)
 
 
 def machine_rows(machine):
@@ -165,20 +171,23 @@ def machine_rows(machine):
             "caches": caches, "memory": memory and f"{int(memory.split()[0]) / 2**20:.1f} GiB", "system": get("system", "distribution"),
             "kernel": get("system", "kernel"), "compiler": get("build", "compiler"), "tripass": get("build", "version"),
             "oneDNN": get("libraries", "onednn"), "OpenBLAS": get("libraries", "openblas"),
-            "measured": get("start"), "completed": "yes" if get("completed") else "no: stopped early"}
+            "measured": get("start"), "measured to the end": "yes" if get("completed") else "no: stopped early"}
     return {key: value for key, value in rows.items() if value is not None and value != ""}
 
 
 def sections(study):
     """(title, introduction, figures, tables) of all that can be shown; what was not measured is not there."""
     rows = study.summary
-    won = report_tables.winners(rows, study.tables)
+    won = report_tables.winners(study.worth.usable_rows(rows), study.tables)
     yield "Throughput", "", list(report_figures.throughput(study, rows)), []
     yield ("Crossover", "Who is fastest at which channels (across) and batch (down), and by how much before the next; ≈ a "
-           "tie, ? no interval.", [], list(report_tables.crossovers(study, won)))
+           "tie, ? no interval.", [], list(report_tables.crossovers(study, won)) if len(won) else [])
     yield "Roofline", "", list(report_figures.roofline(study, rows)), []
     yield "Accuracy", "", list(report_figures.accuracy(study, rows)), []
     yield "Scaling", "", list(report_figures.scaling(study, rows)), []
+    yield ("Cores", "How far apart the cores of the team are: nanoseconds in which a cache line goes there and back. Virtual "
+           "machines move; times of the two states are never pooled.", list(report_figures.handoffs(study)),
+           list(report_tables.core_matrices(study)))
     yield "Phases", "Where the time of a run goes.", list(report_figures.phases(study, study.phases)), []
 
 
@@ -222,7 +231,7 @@ def page(study):
     tables = list(networks(study, found))
     if tables:
         shown.append(("Networks", "", [], tables))
-    tables_of = {"points.csv": study.points, "phases.csv": study.phases}
+    tables_of = {"points.csv": study.raw, "phases.csv": study.phases}
     figures = [verdict["figure"] for verdict in found] + [figure for section in shown for figure in section[2]]
     everything = tables + [table for section in shown for table in section[3]]
     for number, item in enumerate(figures + everything):
@@ -237,13 +246,14 @@ def page(study):
                                      lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.policies["json.dumps_kwargs"] = {"default": float, "allow_nan": False}  # numpy's integers
     return environment.get_template("report.html").render(
+        opening=study.opening, rule=worth.RULE, grades=set(study.worth.grades.values()),
         title=f"tripass on {machine.get('cpu', {}).get('model') or 'an unknown machine'}",
-        verdicts=found, sections=shown, quality=list(quality(study)), lost=report_tables.lost(study.points),
+        verdicts=found, sections=shown, quality=list(quality(study)), lost=report_tables.lost(study.raw),
         machines={study.label(name): (machine_rows(record), json.dumps(record, indent=2))
                   for name, record in study.machines.items()},
         every=report_tables.every_point(study), impls=impls, looks=looks(impls), colors=drawing.COLORS,
         chart_js=embedded(CHART_JS), script=embedded(PAGE / "report.js"), css=embedded(PAGE / "report.css"),
-        data={"figures": figures, "looks": looks(impls), "files": files,
+        data={"figures": figures, "looks": looks(impls + report_figures.processes(study)), "files": files,
               "tables": {table["id"]: table["source"] for table in everything}})
 
 
@@ -261,7 +271,7 @@ def embedded(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\nSPDX")[0])
+    parser = worth.parser(__doc__.split("\nSPDX")[0])
     parser.add_argument("directory", type=Path, help="what tripass run -o was given, or a directory above it")
     parser.add_argument("-o", "--output", type=Path, help="the file to write; DIR/report.html if not given")
     options = parser.parse_args()

@@ -51,7 +51,7 @@ def describe(row):
     rate = f"{row.gflops:.1f} GFLOP/s" + span(row.work / row.t_hi_s, row.work / row.t_lo_s, ".1f")
     return [row.impl, f"{row.name_} {data.size_label(row)}, batch {row.mb:.0f}".strip(), rate,
             f"{1e3 * row.t_median_s:.4g} ms" + span(1e3 * row.t_lo_s, 1e3 * row.t_hi_s, ".4g"),
-            f"{row.pct_peak:.0f} % of the FMA ceiling, n = {row.n:.0f}", *([f"noise: {row.flags}"] if row.flags else [])]
+            "" if math.isnan(row.pct_ceiling) else f"{row.pct_ceiling:.0f} % of the FMA ceiling", f"n = {row.n:.0f}", *([f"noise: {row.flags}"] if row.flags else [])]
 
 
 def named_tuples(rows):
@@ -83,7 +83,7 @@ def throughput(study, rows):
                 panels = []
                 for output in drawing.passes_of(swept):
                     panel = swept[swept["pass"] == output]
-                    top = data.ceiling(panel)
+                    top = data.ceiling(group)
                     panels.append({
                         "title": drawing.TITLES[output],
                         "series": series(panel, lambda row: {"x": getattr(row, size), "y": row.gflops,
@@ -218,7 +218,7 @@ def accuracy_point(row):
 
 def scaling(study, rows):
     """Speedup of the total time of all layers that an implementation did at every thread count."""
-    for (name, *setting), group in rows.groupby(data.ANY_THREADS, sort=False):
+    for (name, *setting), group in data.main_states(rows).groupby(data.ANY_THREADS, sort=False):
         counts = sorted(group["threads"].unique())
         if len(counts) < 2:
             continue
@@ -234,17 +234,51 @@ def scaling(study, rows):
                 "guides": [{"points": [[counts[-1], counts[-1] / counts[0]], [counts[0], 1]], "label": "ideal"}],
                 "series": [{"impl": impl, "line": True, "points": [
                     {"x": count, "y": speedup.at[impl, count], "text": [
-                        impl, f"{count:.0f} threads: {speedup.at[impl, count]:.2f}x",
+                        impl, f"{data.thread_count(count)}: {speedup.at[impl, count]:.2f}x",
                         f"efficiency {100 * speedup.at[impl, count] * counts[0] / count:.0f} %",
                         f"{1e3 * total.at[impl, count]:.4g} ms for {layers[impl]} layers"]} for count in counts]}
                     for impl in drawing.listing_order(total.index)]})
         yield figure(
             "scaling", "Scaling over threads",
-            f"{study.label(name)}, {data.setting_title(None, *setting)}. Speedup over {counts[0]:.0f} "
-            f"thread{'s' if counts[0] > 1 else ''}, of the total time of the layers; the absolute time shows on hovering.",
+            f"{study.label(name)}, {data.setting_title(None, *setting)}. Speedup over "
+            f"{data.thread_count(counts[0])}, of the total time of the layers; the absolute time shows on hovering.",
             panels, axis("threads", ticks=counts, min=counts[0] - 0.2, max=counts[-1] + 0.2),
             axis("speedup", min=0, max=1.15 * counts[-1] / counts[0], ticks=list(range(int(counts[-1] / counts[0]) + 1))),
             study.rows_of(group))
+
+
+def processes(study):
+    """Their names in the figures of handoffs."""
+    return [f"process {rep:.0f}" for rep in sorted(study.raw["rep"].unique())]
+
+
+def handoffs(study):
+    """What a cache line took between the cores: a figure a study and thread count, a line a process, over its points in the
+    order in which they were measured."""
+    for name in study.points["study"].unique():
+        samples = data.read_handoffs(name)
+        samples = samples[samples["handoff_ns"].notna()] if samples is not None else ()
+        for threads, group in samples.groupby("threads") if len(samples) else ():
+            behind = study.raw[(study.raw["study"] == name) & (study.raw["threads"] == threads)]
+            limit = data.FAR * study.points[(study.points["study"] == name) & (study.points["threads"] == threads)][
+                "handoff_base_ns"].max()
+            lines = []
+            for rep, rows in group.groupby("rep"):
+                found = rows.groupby(["problem", "pass"], sort=False)["handoff_ns"].agg(["min", "median", "max"])
+                lines.append({"impl": f"process {rep:.0f}", "line": True, "points": [
+                    {"x": place, "y": row.median, "lo": row.min, "hi": row.max,
+                     "text": [f"process {rep:.0f}", " ".join(row.Index), f"{row.median:.0f} ns [{row.min:.0f}, {row.max:.0f}]"]}
+                    for place, row in enumerate(found.itertuples(), 1)]})
+            ends = powers(2, [*group["handoff_ns"], limit])
+            last = max(len(line["points"]) for line in lines)
+            yield figure(
+                "handoff", "How far apart the cores are", f"{study.label(name)}, {data.thread_count(threads)}: median over "
+                "the rounds of each problem and pass, a line a process; bars: from the least to the most. Above the dashed "
+                f"line, {data.FAR} times the smallest median, the cores are far apart.",
+                [{"title": data.thread_count(threads), "series": lines,
+                  "guides": [{"points": [[1, limit], [last, limit]], "label": f"far above {limit:.0f} ns"}]}],
+                axis("problem and pass, as measured", min=0.5, max=last + 0.5),
+                axis("handoff (ns)", log=True, ticks=ends, min=ends[0], max=ends[-1]), behind["row"])
 
 
 def phases(study, rows):

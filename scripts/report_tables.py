@@ -69,12 +69,13 @@ def verdict_cell(rows):
     counts = rows["outcome"].value_counts()
     best = rows["ours"].where(rows["ratio"] >= 1, rows["theirs"]).value_counts().index[0]
     text = "  ".join(f"{MARKS[result]} {counts[result]}" for result in MARKS if result in counts)
-    low, high = rows["ratio"].min(), rows["ratio"].max()
-    ratio = f"{low:.2f}×" if len(rows) == 1 else f"{low:.2f}–{high:.2f}×"
+    known = rows["ratio"][rows["lo"].notna()]
+    low, high = known.min(), known.max()
+    ratio = "" if known.empty else f"{low:.2f}×" if len(known) == 1 else f"{low:.2f}–{high:.2f}×"
     share = {result: counts.get(result, 0) / len(rows) for result in ("faster", "slower")}
     kind = next((result for result, part in share.items() if part > 0.5), "tie")
     return cell(f"{text}\n{ratio}\n{best}", rows["ratio"].median(), f"outcome {kind}",
-                f"median {rows['ratio'].median():.2f}× over {len(rows)} layers")
+                f"median {known.median():.2f}× over {len(known)} layers" if len(known) else "no interval")
 
 
 def winners(summary, tables):
@@ -83,7 +84,8 @@ def winners(summary, tables):
     for group, points in summary.groupby(data.GROUP, sort=False):
         times = tables[group]
         ranked = np.log(times).mean().sort_values().index  # by what the interval below is of
-        row = dict(points.set_index("impl").loc[ranked[0]], impl=ranked[0], next="", ratio=math.nan, lo=math.nan)
+        row = dict(points.set_index("impl").loc[ranked[0]], impl=ranked[0], next="", ratio=math.nan, lo=math.nan,
+                   measured=len(points))
         if len(ranked) > 1:
             row["next"] = ranked[1]
             row |= dict(zip(("ratio", "lo", "hi"), data.estimate(times[ranked[1]] / times[ranked[0]])))
@@ -106,15 +108,17 @@ def crossovers(study, won):
         body = [[cell(f"batch {mb:.0f}", mb)] + [cells.get((mb, ic), cell("", -1, "none")) for ic in channels]
                 for mb in batches]
         first = group.iloc[0]
-        yield table(f"{drawing.TITLES[first['pass']].capitalize()}",
+        yield table(f"{drawing.TITLES[first['pass']].capitalize()}, {data.thread_count(first['threads'])}",
                     f"{first['kh']:.0f}×{first['kw']:.0f} kernel, stride {first['sh']:.0f}, {first['ih']:.0f}×"
                     f"{first['iw']:.0f} image; {data.setting_title(*first[data.SETTING[1:]])}",
                     [""] + [f"{ic:.0f}" for ic in channels], body, study.rows_of(group.drop(columns="impl")))
 
 
 def crossover_cell(row, floor):
-    margin = f"{row['ratio']:.2f}×" if row["next"] else "alone"
-    mark = {"faster": "", "unknown": "?"}.get(outcome(row, floor), "≈") if row["next"] else ""
+    said = outcome(row, floor) if row["next"] else ""
+    margin = {"": "alone", "faster": f"{row['ratio']:.2f}×", "unknown": "?"}.get(said, "≈")
+    candidates = row["measured"] + len(row["unmeasured"])
+    mark = f" of {row['measured']}/{candidates}" if row["unmeasured"] else ""
     hint = f"{row['impl']} {row['gflops']:.0f} GFLOP/s; next {row['next'] or 'nobody'}"
     hint += span(row["lo"], row["hi"], ".2f")
     return cell(f"{margin}{mark}", row["ratio"], f"impl:{row['impl']}", hint)
@@ -135,13 +139,14 @@ def per_layer(study, compared, title, against):
             one = one.iloc[0]
             line += [cell(f"{one['ours'] if output != 'step' else 'best of each'}\n{1e3 * one['t_ours_s']:.4g} ms",
                           one["t_ours_s"], "ours"),
-                     cell(f"{one['ratio']:.2f}×{MARKS[one['outcome']]}\n{span(one['lo'], one['hi'], '.2f').strip()}",
-                          one["ratio"], f"number outcome {one['outcome']}",
-                          f"{one['theirs'] if output != 'step' else 'oneDNN'} {1e3 * one['t_theirs_s']:.4g} ms")]
+                     cell(f"{one['ratio']:.2f}×{MARKS[one['outcome']]}{span(one['lo'], one['hi'], '.2f')}\n"
+                          f"{one['theirs'] if output != 'step' else 'oneDNN'} {1e3 * one['t_theirs_s']:.4g} ms",
+                          one["ratio"], f"number outcome {one['outcome']}")]
         body.append(line)
     head = ["layer", "×"] + [text for output in passes for text in (drawing.TITLES[output], "faster")]
     return table(title, f"The fastest of ours and its time, and how many times faster than the best of {against}, with "
-                 "the 95 % interval. A training step has the SGD step (t_sgd_s), the weight update alone has not.", head, body, study.rows_of(compared))
+                 "the 95 % interval and that one's time. A training step has the SGD step (t_sgd_s), the weight update "
+                 "alone has not.", head, body, study.rows_of(compared))
 
 
 def totals(study, rows, title):
@@ -162,11 +167,12 @@ def totals(study, rows, title):
         if not times:
             continue
         line = [cell(name, place, "best" if "per layer" in name else f"impl:{name}")]
+        usable = study.worth.usable(rows.iloc[0][data.SETTING])
         for column in columns + ["step"]:
             if column not in times:
                 line += [cell("–", -1, "none")] * 2
                 continue
-            ratio, low, high = data.estimate(base[column] / times[column]) if column in base else [math.nan] * 3
+            ratio, low, high = data.estimate(base[column] / times[column]) if usable and column in base else [math.nan] * 3
             line += [number(1e3 * times[column].median(), ".4g"),
                      number(ratio, ".2f", hint=span(low, high, ".2f").strip(), unit="×")]
         body.append(line)
@@ -199,23 +205,39 @@ def total_times(study, side, rows):
     return {column: total for column, total in times.items() if total.notna().any()}
 
 
+def core_matrices(study):
+    """What a cache line took between each two cores of a team of more than two, in ns, from machine.json."""
+    for name, machine in study.machines.items():
+        for probe in machine.get("ceilings", []):
+            matrix, step = probe.get("handoff_ns") or [], probe.get("handoff_step", 1)
+            if len(matrix) < 3:
+                continue
+            heads = [f"{place * step}" for place in range(len(matrix))]
+            body = [[cell(head, place)] + [number(math.nan if ns is None else ns, ".0f") for ns in row]
+                    for place, (head, row) in enumerate(zip(heads, matrix))]
+            behind = study.raw[(study.raw["study"] == name) & (study.raw["threads"] == probe["threads"])]
+            yield table(f"{study.label(name)}, {data.thread_count(probe['threads'])}: ns between each two",
+                        "Threads of the team, before the first point was measured.", ["thread"] + heads, body,
+                        [int(row) for row in behind["row"]])
+
+
 def lost(points):
     """Rows without a time, by what happened and why."""
     bad = points[points["status"] != "OK"]
     body = [[cell(status, kind=f"status {status}"), cell(reason or "–"), cell(impl), number(len(rows), ".0f")]
             for (status, reason, impl), rows in bad.groupby(["status", "reason", "impl"], sort=True)]
     return table("Not measured, and why", "Each is a row of points.csv like any other; none is in a figure.",
-                 ["status", "reason", "implementation", "rows"], body, bad.index)
+                 ["status", "reason", "implementation", "rows"], body, bad["row"])
 
 
 def every_point(study):
     """One row a measured point: what all figures are drawn from."""
-    rows = study.summary
+    rows = study.summary.assign(above=data.above_ceiling(study.summary))
     body = [[cell(study.label(row.study)), cell(f"{row.name_} {data.size_label(row)}".strip()), number(row.mb, ".0f"),
              cell(drawing.TITLES[row.pass_]), cell(row.impl, kind=f"impl:{row.impl}"), number(row.threads, ".0f"),
              number(1e3 * row.t_median_s, ".4g"), number(1e3 * row.t_lo_s, ".4g"), number(1e3 * row.t_hi_s, ".4g"),
-             number(row.n, ".0f"), number(row.gflops, ".1f"), number(row.pct_peak, ".0f"),
-             number(row.err_reference, ".1e"), cell(row.flags)]
+             number(row.n, ".0f"), number(row.gflops, ".1f"), number(row.pct_ceiling, ".0f", kind="above" if row.above else ""),
+             number(row.err_reference, ".1e"), cell(row.flags), cell(data.STATES.get(row.state, ""))]
             for row in named_tuples(rows)]
     return table("Every point", "", ["study", "layer", "batch", "pass", "implementation", "threads", "ms", "from", "to",
-                                     "n", "GFLOP/s", "% of ceiling", "error", "noise"], body, study.rows_of(rows))
+                                     "n", "GFLOP/s", "% of ceiling", "error", "noise", "cores"], body, study.rows_of(rows))

@@ -4,6 +4,7 @@ a point take, and what is the ratio of two times worth?
 A study is a directory that holds a points.csv (one row a point) and a samples.csv (one row a timed call).
 SPDX-License-Identifier: Apache-2.0"""
 
+import json
 import sys
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from scipy import stats
 
 PASSES = ["fwd", "bwd", "upd"]
 SIZES = ["g", "mb", "ic", "ih", "iw", "oc", "oh", "ow", "kh", "kw", "sh", "sw", "ph", "pw", "dh", "dw"]
-SETTING = ["study", "threads", "isa", "cache", "bias", "act"]  # numbers are compared only within one setting
-ANY_THREADS = [column for column in SETTING if column != "threads"]
+SETTING = ["study", "threads", "isa", "cache", "bias", "act", "state"]  # numbers are compared only within one setting
+ANY_THREADS = [column for column in SETTING if column not in ("threads", "state")]
 GROUP = SETTING + ["problem", "pass"]  # what was measured interleaved
 NUMBERS = SIZES + ["mult", "threads", "rep", "n", "t_min_s", "t_median_s", "t_lo_s", "t_hi_s", "t_sgd_s", "gflops", "pct_peak",
                    "err_reference"]
@@ -23,6 +24,10 @@ PLAIN_LAYER = {"bias": "0", "act": "identity"}  # the convolution alone: all tha
 POINT = ["impl", "pass", "problem", "threads", "rep"]  # of one study
 BASELINE = ["onednn", "onednn-plain"]
 CONTROL = ":aa"  # tripass run --aa measures NAME a second time, as NAME:aa
+FAILURES = ["FAIL", "CRASH", "TIMEOUT"]
+STATES = {"near": "cores near each other", "far": "cores far apart"}
+FAR = 2.5  # times the nearest: seen were 51 to 62 ns and 310 to 740 ns on one virtual machine; 2.5 is in the middle
+# of the ratios 62/51 and 310/51, on a log scale (1.2 * 6.1)**0.5
 
 
 class DataError(Exception):
@@ -60,20 +65,120 @@ def _read_csv(path, numbers, texts):
     return table
 
 
-def read_points(directories):
-    """All rows of all studies in or below the directories; `study` is the directory that a row comes from."""
+def read_points(directories, together=False):
+    """All rows of all studies in or below the directories, in their order. Beside what tripass wrote: `study`, the directory
+    that a row comes from, `directory`, the number of the given one above it, `row`, its number, `ceiling`, the study's best FMA probe at these threads, `valid`, the share of
+    the operations that is not with the zeros of the padding, and `state` of the cores (see with_states; together: the studies are runs on one machine)."""
     tables = []
-    for directory in map(Path, directories):
+    for number, directory in enumerate(map(Path, directories)):
         files = sorted(directory.rglob("points.csv"))
         if not files:
             raise DataError(f"{directory}: no points.csv here or below; try the directory given to tripass run -o")
         for file in files:
             table = _read_csv(file, NUMBERS, TEXTS)
-            tables.append(pd.DataFrame(PLAIN_LAYER | dict(table), index=table.index).assign(study=str(file.parent)))
+            tables.append(pd.DataFrame(PLAIN_LAYER | dict(table), index=table.index).assign(
+                study=str(file.parent), directory=number))
     points = pd.concat(tables, ignore_index=True)
     if points.empty:
         raise DataError(f"{files[0]}: holds no points")
-    return points
+    attempt = pd.to_numeric(points["attempt"]).fillna(0) if "attempt" in points else 0
+    flags = points["flags"] if "flags" in points else np.nan
+    valid = pd.to_numeric(points["flop_valid"]) / pd.to_numeric(points["flop"]) if "flop_valid" in points else 1.0
+    points = points.assign(row=points.index, ceiling=_ceilings(points), attempt=attempt, flags=flags, valid=valid)
+    return with_states(points, {study: read_handoffs(study) for study in points["study"].unique()}, together)
+
+
+def read_machine(study):
+    """machine.json of a study; empty if it has none."""
+    path = Path(study) / "machine.json"
+    try:
+        return json.loads(path.read_text())
+    except OSError:
+        return {}
+    except (ValueError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: {error}; is it a file that tripass wrote?") from None
+
+
+def _ceilings(points):
+    """For each row the best FMA probe of its study, thread count and instruction set, in GFLOP/s: that of machine.json or
+    of any round. A disturbed probe is too low, never too high, so the best is the bound. NaN where there is none."""
+    key = ["study", "threads", "isa"]
+    best = (100 * points["gflops"] / points["pct_peak"]).groupby([points[column] for column in key]).max().to_dict()
+    for study in points["study"].unique():
+        machine = read_machine(study)
+        for found in [machine, *machine.get("parts", [])]:
+            for probe in found.get("ceilings", []):
+                for isa, rate in probe.get("fma_gflops", {}).items():
+                    place = study, probe["threads"], isa
+                    best[place] = np.fmax(best.get(place, np.nan), rate)
+    return [best.get(place, np.nan) for place in points[key].itertuples(index=False, name=None)]
+
+
+def read_handoffs(study):
+    """The rows of samples.csv with `handoff_ns`, what a cache line took between the cores in the sample's round, or if that
+    probe failed in the one before; None if the study did not record it."""
+    path = Path(study) / "samples.csv"
+    if not path.exists():
+        return None
+    with path.open(errors="replace") as file:
+        if "handoff_ns" not in file.readline():
+            return None
+    samples = _read_csv(path, ["threads", "rep", "round", "t_s", "handoff_ns"], ["impl", "pass", "problem"])
+    samples["attempt"] = pd.to_numeric(samples["attempt"]) if "attempt" in samples else 0
+    known = samples.groupby(["threads", "rep"])["handoff_ns"].ffill()  # states last for seconds, rounds for milliseconds
+    return samples.assign(handoff_ns=known.groupby([samples["threads"], samples["rep"]]).bfill())
+
+
+def with_states(points, handoffs, together=False):
+    """The rows with the column `state`: "near" while a cache line takes at most FAR times the smallest median of a point
+    of the study at that thread count (of all studies, if together), else "far"; "" where that was not recorded, as with
+    one thread. A point in whose rounds both were met becomes two rows, each with the times of its own rounds: the two
+    are never pooled. So few rounds of one state that they cannot move the median's interval (harness/handoff.h) make no
+    row. A row without a time says something of either state, and stands in each that the study met."""
+    key, parts = POINT + ["attempt"], []
+    handoffs = {study: samples for study, samples in handoffs.items() if samples is not None}
+    bases = {study: samples.groupby(key)["handoff_ns"].median().groupby("threads").min()
+             for study, samples in handoffs.items()}
+    for study, samples in handoffs.items():
+        base = samples["threads"].map(pd.concat(bases.values()).groupby("threads").min() if together else bases[study])
+        samples = samples.assign(state=state_of(samples["handoff_ns"], base), handoff_base_ns=base)
+        times = samples.groupby(key + ["state", "handoff_base_ns"], dropna=False)["t_s"]
+        found = times.apply(_describe).unstack().reset_index().assign(study=study)
+        least = found.groupby(key)["n"].transform("sum").map(_rank)
+        parts.append(found[found["n"] >= least])
+    if not parts:
+        return points.assign(state="", handoff_base_ns=np.nan)
+    parts = pd.concat(parts, ignore_index=True)
+    met = parts[["study", "threads", "state"]].drop_duplicates()
+    timed = points.merge(parts, on=["study"] + key, suffixes=("", "_part"))
+    split = timed["row"].duplicated(keep=False)
+    for column in ("n", "t_min_s", "t_median_s", "t_lo_s", "t_hi_s"):
+        if column == "t_median_s":
+            slower = timed["t_median_s_part"] / timed["t_median_s"]
+            for rate in ("gflops", "pct_peak"):
+                timed[rate] = timed[rate].where(~split, timed[rate] / slower)
+        timed[column] = timed[column].where(~split, timed[f"{column}_part"])
+    others = points[~points["row"].isin(timed["row"])].merge(met, on=["study", "threads"], how="left")
+    timed = timed[[column for column in timed if not column.endswith("_part")]]
+    found = pd.concat([timed, others]).sort_values("row", kind="stable", ignore_index=True)
+    return found.assign(state=found["state"].fillna(""))
+
+
+def state_of(handoff_ns, base_ns):
+    return np.where(handoff_ns <= FAR * base_ns, "near", np.where(handoff_ns.isna(), "", "far"))
+
+
+def _rank(n):
+    """Of the lower end of the median's 95 % interval among n sorted times; 0: n is too few."""
+    return int(stats.binom.ppf(0.025, n, 0.5))
+
+
+def _describe(times):
+    """What points.csv says of a series of times; the interval as harness/stats.c has it, of ranks."""
+    times = np.sort(times.to_numpy())
+    rank = _rank(len(times))
+    low, high = (times[rank - 1], times[-rank]) if rank else (np.nan, np.nan)
+    return pd.Series({"n": len(times), "t_min_s": times[0], "t_median_s": np.median(times), "t_lo_s": low, "t_hi_s": high})
 
 
 def read_phases(points):
@@ -93,19 +198,25 @@ def read_phases(points):
 def summarize(points):
     """One row a measured (setting, problem, pass, impl), A/A controls left out: its OK repetitions together. The time
     is the median of the repetitions' medians; the interval reaches from the lowest end of theirs to the highest, and a
-    repetition with too few samples for one of its own widens it to its median."""
+    repetition with too few samples for one of its own widens it to its median. `flags` are those of all repetitions;
+    `unmeasured` names who could be as fast but has no time. Settings stand in the order of points.csv, of the two
+    states of the cores first the one that more calls met; layers in the order of the first process."""
     return _summarize(points[~points["impl"].str.endswith(CONTROL)])
 
 
+def last_attempts(points):
+    return points.drop_duplicates(GROUP + ["impl", "rep", "name"], keep="last")
+
+
 def _summarize(points):
-    points = points.drop_duplicates(GROUP + ["impl", "rep", "name"], keep="last")  # measured again: the last attempt
+    points = last_attempts(points)  # measured again: the last attempt
     good = points[(points["status"] == "OK") & points["t_median_s"].notna()]
     if good.empty:
         raise DataError("no point has status OK with a time; nothing to show")
     good = good.assign(work=good["gflops"] * good["t_median_s"])  # GFLOP of one run: turns a time into a rate
-    how = {column: "first" for column in ["family", "name", "work"] + SIZES}
-    how |= {column: "median" for column in ["t_median_s", "t_sgd_s", "pct_peak"]}
-    how |= {"n": "sum", "t_lo_s": "min", "t_hi_s": "max", "err_reference": "max"}
+    how = {column: "first" for column in ["family", "name", "work", "ceiling", "valid", "handoff_base_ns"] + SIZES}
+    how |= {column: "median" for column in ["t_median_s", "t_sgd_s"]}
+    how |= {"n": "sum", "t_lo_s": "min", "t_hi_s": "max", "err_reference": "max", "flags": _all_flags}
     repetitions = good.groupby(GROUP + ["impl"], sort=False)
     summary = repetitions.agg(how)
     summary["t_lo_s"] = np.minimum(summary["t_lo_s"], repetitions["t_median_s"].min())  # NaN stays
@@ -114,20 +225,47 @@ def _summarize(points):
     summary["t_sgd_s"] = summary["t_sgd_s"].fillna(0)  # only the weight update has a step
     layers = points.drop_duplicates(GROUP + ["name"])  # a network may have one problem under several names
     summary = summary.merge(layers.groupby(GROUP)["mult"].sum().reset_index(), on=GROUP)
-    leading = points[points["name"] != ""].groupby(SETTING + ["mb"])["problem"].first()  # a network's first layer
-    summary["first"] = pd.MultiIndex.from_frame(summary[SETTING + ["mb", "problem"]]).isin(
+    network = [column for column in SETTING if column != "state"] + ["mb"]
+    leading = points[points["name"] != ""].groupby(network)["problem"].first()  # a network's first layer
+    summary["first"] = pd.MultiIndex.from_frame(summary[network + ["problem"]]).isin(
         list(leading.reset_index().itertuples(index=False, name=None)))
     summary["gflops"] = summary["work"] / summary["t_median_s"]
-    summary["unpaid"] = _unpaid(points, summary)
-    return summary
+    summary["pct_ceiling"] = 100 * summary["gflops"] / summary["ceiling"]
+    summary["unpaid"] = _without_time(points, summary, (points["status"] == "SKIP") & points["reason"].str.contains("budget"))
+    summary["unmeasured"] = [unpaid | broken for unpaid, broken in zip(
+        summary["unpaid"], _without_time(points, summary, points["status"].isin(["CRASH", "TIMEOUT"])))]
+    return _in_order(points, summary)
 
 
-def _unpaid(points, summary):
-    """For each row of the summary the implementations that the budget left out of its group in all processes."""
-    left_out = points[(points["status"] == "SKIP") & points["reason"].str.contains("budget")]
-    left_out = left_out.groupby(GROUP)["impl"].agg(set).to_dict()
+def _all_flags(flags):
+    return " ".join(sorted(set(" ".join(flags.dropna()).split())))
+
+
+def _in_order(points, summary):
+    """Settings as they come, the main state first; in each the layers as the study's first process has them."""
+    first = points[points["rep"] == points.groupby("study")["rep"].transform("min")]
+    place = pd.concat([first, points]).drop_duplicates(["study", "problem"]).reset_index(drop=True)
+    place = {key: index for index, key in enumerate(place[["study", "problem"]].itertuples(index=False, name=None))}
+    any_state = [column for column in SETTING if column != "state"]
+    weight = summary.groupby(SETTING)["n"].transform("sum")
+    return summary.assign(setting=summary.groupby(any_state, sort=False).ngroup(), weight=-weight,
+                          far=summary["state"] == "far",
+                          place=[place[key] for key in summary[["study", "problem"]].itertuples(index=False, name=None)]
+                          ).sort_values(["setting", "weight", "far", "place"], kind="stable", ignore_index=True
+                                        ).drop(columns=["setting", "weight", "far", "place"])
+
+
+def main_states(summary):
+    """Of each setting the rows of the state of the cores that more calls met: what can be put beside other thread counts."""
+    first = summary.drop_duplicates([column for column in SETTING if column != "state"])
+    return summary.merge(first[SETTING], on=SETTING)
+
+
+def _without_time(points, summary, which):
+    """For each row of the summary the implementations of its group that have such a row, but no time in any process."""
+    lost = points[which].groupby(GROUP)["impl"].agg(set).to_dict()
     measured = summary.groupby(GROUP)["impl"].agg(set).to_dict()
-    return [left_out.get(group, set()) - measured[group] for group in summary[GROUP].itertuples(index=False, name=None)]
+    return [lost.get(group, set()) - measured[group] for group in summary[GROUP].itertuples(index=False, name=None)]
 
 
 def rivals(summary, names=tuple(BASELINE)):
@@ -138,12 +276,20 @@ def rivals(summary, names=tuple(BASELINE)):
 
 
 def ceiling(rows):
-    """The measured FMA ceiling in GFLOP/s that the rows' percentages refer to; NaN if none was recorded."""
-    return (100 * rows["gflops"] / rows["pct_peak"]).median()
+    """The FMA ceiling in GFLOP/s of rows of a summary: the best probe of their study; NaN if none was recorded."""
+    return rows["ceiling"].max()
+
+
+def above_ceiling(rows):
+    """Which rows are faster than the ceiling although they save no multiplications but those with the padding: their time
+    is wrong, or all probes of the ceiling were disturbed. Of 6,807 points under results/ there is none."""
+    saves = (rows["family"] == "winograd") | (rows["impl"] == "onednn-winograd")
+    return (rows["valid"] * rows["pct_ceiling"] > 100) & ~saves
 
 
 def replicates(summary):
-    """{group: table} of times: a row a worker process, a column an implementation.
+    """{group: table} of times: a row a worker process (of those of its rounds that met the group's state of the cores), a
+    column an implementation.
 
     The samples of one process share its memory and its minute, so they say little about the next process: it is the
     unit, and gives one time an implementation. Of its rounds, what disturbed all implementations together is taken out
@@ -151,15 +297,20 @@ def replicates(summary):
     tables = {}
     for study, rows in summary.groupby("study", sort=False):
         path = Path(study) / "samples.csv"
-        samples = {}
+        samples, key = {}, ["threads", "problem", "pass", "state"]
         if path.exists():
-            samples = _read_csv(path, ["threads", "rep", "round", "t_s"], ["impl", "pass", "problem"])
-            samples = dict(list(samples.groupby(["threads", "problem", "pass"])))
+            samples = read_handoffs(study)
+            if samples is None:
+                samples = _read_csv(path, ["threads", "rep", "round", "t_s"], ["impl", "pass", "problem"]).assign(state="")
+            else:
+                base = rows.groupby("threads")["handoff_base_ns"].first()
+                samples["state"] = state_of(samples["handoff_ns"], samples["threads"].map(base))
+            samples = dict(list(samples.groupby(key)))
         for group, points in rows.groupby(GROUP, sort=False):
-            threads, problem, output = (group[GROUP.index(column)] for column in ("threads", "problem", "pass"))
+            place = tuple(group[GROUP.index(column)] for column in key)
             times = points.set_index("impl")["t_median_s"].to_frame().T
-            if (threads, problem, output) in samples:
-                times = _process_times(samples[threads, problem, output])[list(times.columns)]
+            if place in samples:
+                times = _process_times(samples[place])[list(times.columns)]
             tables[group] = times
     return tables
 
@@ -182,8 +333,16 @@ def _process_times(samples):
 
 def estimate(ratios):
     """What a ratio is worth, given each process's: (geometric mean, low, high). The 95 % interval is Student's, of the
-    logarithms: of three values no rank interval holds the median with more than 75 %. Without a second process there
-    is none: (ratio, nan, nan)."""
+    logarithms. Without a second process there is none: (ratio, nan, nan).
+
+    Assumed is that processes are independent and their logarithms not too far from normal. With the variances of the
+    recorded studies (between processes 3 to 8 % of a ratio, between samples of one process 3 to 7 %, both also with
+    the tails of a t of 3 degrees of freedom) 95 to 96 % of the intervals hold the truth, for any number of processes
+    (tests/test_verdicts.py, Intervals). Their half width is 10.9 % for 3 processes of 30 samples and 4.5 % for 8 of
+    10, which cost as much: what differs between processes does not shrink with samples, and t is 2.4 instead of 4.3.
+    Measured on A/A pairs, 3 studies each in turns: 4 to 12 % for 3 x 30, 3 to 5 % for 8 x 10, of 144 pairs 4 and 5
+    called different. Sharing one variance among the points of a study (moderated t) would gain 7 to 13 % of that
+    width with 8 processes, but hold the truth in only 84 to 91 % of the noisiest tenth of the points."""
     logs = np.log(np.asarray(ratios, dtype=float))
     logs = logs[np.isfinite(logs)]
     if len(logs) < 2:
@@ -226,19 +385,30 @@ def floor_text(controls, setting):
         return "No A/A control was measured (tripass run --aa), so the noise floor is not known."
     floor = noise_floor(rows)[setting]
     return (f"A/A control: {len(rows)} points measured twice, {rows['called'].sum()} called different by their interval; "
-            f"noise floor {100 * (floor - 1):.1f} %: no smaller difference counts.")
+            f"noise floor {percent(floor)} %: no smaller difference counts.")
+
+
+def percent(floor):
+    """Of a ratio: 31.0 of 1.31; no digits where none is worth reading."""
+    return f"{100 * (floor - 1):.1f}" if floor <= 2 else "above 100"
 
 
 def scaling(summary):
-    """The fastest implementation of each problem, pass and thread count, where a study has several thread counts:
-    `speedup` over the time at the smallest count (whoever is fastest there), and `efficiency`, speedup per thread."""
+    """The fastest implementation of each problem, pass and thread count, where a study has several thread counts, among
+    those that have a time at all of them: `speedup` over the time at the smallest count (whoever is fastest there), and
+    `efficiency`, speedup per thread. None where a candidate was not measured, because that one may be the fastest."""
     one = ANY_THREADS + ["problem", "pass"]
-    best = summary.loc[summary.groupby(GROUP)["t_median_s"].idxmin()].sort_values(one + ["threads"])
+    rows = main_states(summary)
+    complete = rows["unmeasured"].map(len).groupby([rows[column] for column in one]).transform("max") == 0
+    rows = rows[complete]
+    counts = rows.groupby(one)["threads"].transform("nunique")
+    rows = rows[(counts > 1) & (rows.groupby(one + ["impl"])["threads"].transform("nunique") == counts)]
+    best = rows.loc[rows.groupby(GROUP, sort=False)["t_median_s"].idxmin()].sort_values("threads", kind="stable")
     groups = best.groupby(one)
     best = best.assign(speedup=groups["t_median_s"].transform("first") / best["t_median_s"],
                        more_threads=best["threads"] / groups["threads"].transform("first"))
     best["efficiency"] = best["speedup"] / best["more_threads"]
-    return best[groups["threads"].transform("nunique") > 1]
+    return best
 
 
 def beside(bias, act):
@@ -246,11 +416,15 @@ def beside(bias, act):
     return ["bias"] * (bias != PLAIN_LAYER["bias"]) + [act] * (act != PLAIN_LAYER["act"])
 
 
-def setting_title(threads, isa, cache, bias, act):
+def thread_count(threads):
+    return f"{threads:.0f} thread{'s' if threads > 1 else ''}"
+
+
+def setting_title(threads, isa, cache, bias, act, state=""):
     """A setting without its study in a few words; no threads: without their count."""
-    counted = [f"{threads:.0f} thread{'s' if threads > 1 else ''}"] if threads else []
+    counted = [thread_count(threads)] if threads else []
     layer = ["with " + " and ".join(beside(bias, act))] if beside(bias, act) else []
-    return ", ".join(counted + [isa, f"{cache} caches"] + layer)
+    return ", ".join(counted + [isa, f"{cache} caches"] + layer + ([STATES[state]] if state else []))
 
 
 def size_label(row):

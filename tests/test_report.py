@@ -15,6 +15,7 @@ try:
     from selenium.webdriver.common.by import By
 
     import test_scripts
+    import test_verdicts
     from test_scripts import failed, point, write_csv
 except ImportError as error:
     print(f"skipped: {error}")
@@ -99,7 +100,7 @@ class Page(test_scripts.Case):
         headings = [heading.text for heading in self.browser.find_elements(By.TAG_NAME, "h2")]
         self.assertEqual(headings, ["Verdict", "Machine", "Data quality", "Throughput", "Crossover", "Roofline", "Accuracy",
                                     "Scaling", "Phases", "Networks", "Every point"])
-        self.assertIn("0.0 %\nnoise floor\n66 A/A pairs, of which 0", self.browser.find_element(By.ID, "quality").text)
+        self.assertIn("0.0 %\nnoise floor\nstudy, 1 thread, avx2, warm caches: 33 A/A pairs, of which 0", self.browser.find_element(By.ID, "quality").text)
         self.assertRegex(self.browser.find_element(By.ID, "quality").text, r"396\nnoisy rows\n(steal 396|drift 396)")
         panels = self.script("report.figures.flatMap(figure => figure.panels).length")
         self.assertEqual(self.script("[...document.querySelectorAll('canvas')].filter(canvas => new Uint32Array("
@@ -195,6 +196,32 @@ class Page(test_scripts.Case):
         self.assertEqual(self.browser.get_log("browser"), [])
         self.assertEqual(self.titles(), ["Roofline"])
         self.assertIn("there is no verdict", self.browser.find_element(By.ID, "verdict").text)
+
+    def test_what_the_study_is_worth_comes_first(self):
+        self.write([row | {"flags": "steal"} for rep in range(3) for row in (
+            point("direct", 1, rep=rep), point("onednn", 2, rep=rep), failed("mine", "FAIL", rep=rep, reason=HOSTILE))])
+        self.open()
+        lines = self.browser.find_element(By.ID, "verdict").text.splitlines()
+        self.assertIn("unusable: 6 of 6 points disturbed (steal 6); noise floor unknown", lines[2])
+        self.assertEqual(lines[3], f"mine FAIL on 1 point: {HOSTILE}")
+        self.assertIn("No winner is declared, because the study is unusable.", lines)
+        self.assertEqual(self.titles(), ["Roofline", "Accuracy against speed"])
+
+    def test_how_far_apart_the_cores_were(self):
+        test_verdicts.States.write_states(self, "n" * 8, "f" * 8, "n" * 8)
+        (self.study / "machine.json").write_text(json.dumps({"ceilings": [
+            {"threads": 2, "fma_gflops": {"avx2": 2}, "handoff_step": 1,
+             "handoff_ns": [[None, 60, 61], [60, None, 400], [61, 400, None]]}]}))
+        self.open()
+        self.assertEqual(self.browser.get_log("browser"), [])
+        (figure,) = self.script("report.figures.filter(figure => figure.kind === 'handoff')")
+        self.assertEqual([[point["y"] for point in line["points"]] for line in figure["panels"][0]["series"]], [[60], [400], [60]])
+        self.assertEqual(figure["panels"][0]["guides"][0]["points"][0][1], 150)
+        cells = self.script("[...document.querySelectorAll('#cores td')].map(cell => cell.textContent.trim())")
+        self.assertEqual(cells, ["0", "–", "60", "61", "1", "60", "–", "400", "2", "61", "400", "–"])
+        verdicts = [title.text for title in self.browser.find_elements(By.CSS_SELECTOR, "#verdict article > h3")]
+        self.assertEqual(verdicts, ["2 threads, avx2, warm caches, cores near each other, against oneDNN",
+                                    "2 threads, avx2, warm caches, cores far apart, against oneDNN"])
 
     def test_layers_of_different_settings_share_no_figure(self):
         whole = self.study

@@ -205,7 +205,7 @@ class Ratios(Case):
         self.assertAlmostEqual(mean["ratio"], 4)  # sqrt(2 * 8)
         self.assertAlmostEqual(total["ratio"], 26 / 4)  # (2 + 3*8) / (1 + 3*1)
         self.assertAlmostEqual(total["lo"], 26 / 4)
-        self.assertIn("2 of 3 layers", mean["layer"])
+        self.assertEqual(mean["count"], "2 of 3 layers")
 
     def test_a_process_without_all_of_onednn_has_no_ratio(self):
         unpaid = dict(reason="would take 3 s, the budget pays up to 2 s a point")
@@ -218,12 +218,12 @@ class Ratios(Case):
             self.write(plain + rows, noise=lambda index: 1 + index % 2)
             np.testing.assert_allclose(self.compared().iloc[0]["ratio"], expected)
         self.write(plain + [failed("onednn", "SKIP", rep=rep, **unpaid) for rep in range(3)])
-        self.assertRegex(self.command("verdict.py", self.study).stdout, r"direct +1 +-\n")
+        self.assertRegex(self.command("verdict.py", self.study).stdout, r"direct 2/3 +1 +-\n")
 
     def test_formats(self):
         self.write([point("direct", 1), point("onednn", 2), point("direct", 1, ic=32), point("onednn", 2, ic=32)])
-        self.assertRegex(self.command("versus.py", self.study).stdout, r"\n32-16 @28 k3 +2.00 direct\n")
-        self.assertIn("\n| 32-16 @28 k3 | 2.00 direct |\n",
+        self.assertRegex(self.command("versus.py", self.study).stdout, r"\n32-16 @28 k3 +\(2.00\) direct\n")
+        self.assertIn("\n| 32-16 @28 k3 | (2.00) direct |\n",
                       self.command("versus.py", "--format", "markdown", self.study).stdout)
         rows = list(csv.DictReader(io.StringIO(self.command("versus.py", "--format", "csv", self.study).stdout)))
         self.assertEqual(len(rows), 4)  # two layers and two summaries
@@ -232,13 +232,13 @@ class Ratios(Case):
     def test_a_second_table_where_onednn_has_winograd(self):
         self.write([point("direct", 1), point("onednn", 4), point("onednn-winograd", 2)])
         out = self.command("versus.py", self.study).stdout
-        self.assertRegex(out, r"(?s)times faster than oneDNN\n.*4\.00 direct.*times faster than oneDNN with Winograd\n.*2\.00 direct")
+        self.assertRegex(out, r"(?s)times faster than oneDNN\n.*\(4\.00\) direct.*times faster than oneDNN with Winograd\n.*\(2\.00\) direct")
         self.write([point("direct", 1), point("onednn", 4), failed("onednn-winograd", "SKIP")])
         self.assertNotIn("with Winograd", self.command("versus.py", self.study).stdout)
 
     def test_ours_can_be_chosen(self):
         self.write([point("direct", 2), point("im2col", 3), point("winograd-f4", 1), point("onednn", 6)])
-        for globs, expected in (("*", "6.00 winograd-f4"), ("direct,im2col*", "3.00 direct"), ("im2col*", "2.00 im2col")):
+        for globs, expected in (("*", "(6.00) winograd-f4"), ("direct,im2col*", "(3.00) direct"), ("im2col*", "(2.00) im2col")):
             self.assertIn(expected, self.command("versus.py", "--impl", globs, self.study).stdout)
         self.assertIn("nothing to compare", self.command("versus.py", "--impl=explicit*", self.study).stderr)
 
@@ -286,11 +286,23 @@ class Controls(Case):
 class Scaling(Case):
     def test_speedup_over_the_fewest_threads(self):
         self.write([point("direct", 8, threads=1), point("im2col", 6, threads=1), point("direct", 4, threads=2),
-                    point("im2col", 4.5, threads=2), point("direct", 3, threads=4), point("direct", 1, ic=32)])
+                    point("im2col", 4.5, threads=2), point("direct", 3, threads=4), point("im2col", 4, threads=4),
+                    point("direct", 1, ic=32)])
         found = data.scaling(self.summary())[["threads", "impl", "speedup", "efficiency"]].values.tolist()
         self.assertEqual(found, [[1, "im2col", 1, 1], [2, "direct", 1.5, 0.75], [4, "direct", 2, 0.5]])
         self.assertRegex(self.command("verdict.py", self.study).stdout,
-                         r"1 threads +2 threads +4 threads\n16 @28 k3 mb8 fwd +0 +1.00 +100 % +0 +1.50 +75 % +0 +2.00 +50 %")
+                         r" 1 thread +2 threads +4 threads\n16 @28 k3 mb8 fwd +0.167 +1.00 +100 % +0.25 +1.50 +75 % +0.333 +2.00 +50 %")
+
+    def test_who_was_not_measured_at_all_counts_has_no_part(self):
+        self.write([point("direct", 8, threads=1), point("winograd-f4", 1, threads=1), point("direct", 4, threads=2)])
+        found = data.scaling(self.summary())[["threads", "impl", "speedup"]].values.tolist()
+        self.assertEqual(found, [[1, "direct", 1], [2, "direct", 2]])
+
+    def test_no_speedup_where_a_candidate_is_missing(self):
+        for lost in (failed("winograd-f4", "SKIP", reason="would take 3 s, the budget pays up to 2 s a point"),
+                     failed("winograd-f4", "CRASH", reason="Segmentation fault")):
+            self.write([point("direct", 8, threads=1), point("winograd-f4", 1, threads=1), point("direct", 4), lost])
+            self.assertTrue(data.scaling(self.summary()).empty)
 
 
 class Merging(Case):
@@ -488,7 +500,7 @@ class Comparison(Case):
     def test_one_process_decides_nothing(self):
         single = self.compare((1,), (2,))
         self.assertEqual(single.returncode, 0)
-        self.assertIn("Undecided, because a run had a single process: 1", single.stdout)
+        self.assertIn("Undecided, because a run had a single process or is unusable: 1", single.stdout)
         self.assertIn("meet in 0 of 1 points (0.0 %)", single.stdout)
 
     def test_welch_agrees_with_scipy(self):
