@@ -108,11 +108,11 @@ int command_run(struct options *options, int argc, char **argv)
     if (!options->problem_count && !options->batch_count)
         usage_error("%s: no problem given; try tripass %s mb8ic64ih56oc64kh3ph1 or --batch=resnet50-v1.5",
                     argv[1], argv[1]);
+    if (options->worker) /* it gets the layers from its supervisor: a file may have changed */
+        return study_work(study, options->worker);
     struct layers layers = layers_select(options);
     study->layers = layers.layer;
     study->layer_count = layers.count;
-    if (options->worker)
-        return study_work(study, options->worker);
     if (options->dry_run) {
         dry_run(study);
         return EXIT_ALL_GOOD;
