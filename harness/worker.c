@@ -15,6 +15,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { HIGH_FILE = 500 }; /* of the 1024 that a process may have open by default */
+
 int assignment_print(const struct assignment *a, char *text, size_t size)
 {
     return snprintf(text, size, "%d,%d,%d,%d,%d,%d,%.9g,%.3f", a->rep, a->thread_index, a->ceiling, a->pipe,
@@ -31,6 +33,7 @@ bool assignment_parse(struct assignment *a, const char *text)
 struct worker {
     struct study study; /* as the supervisor has it */
     pid_t pid;
+    int group; /* that it is at; the page's is for the supervisor alone */
     struct assignment assignment;
     struct board board;
 };
@@ -70,11 +73,8 @@ static void send_point(void *context, int impl, const struct point *point, const
     FILE *file = open_memstream(&text, &bytes);
     point_print(file, point);
     fclose(file);
-    struct message message = {.kind = MESSAGE_POINT,
-                              .group = worker->board.page->group,
-                              .impl = impl,
-                              .status = point->status,
-                              .bytes = bytes};
+    struct message message = {
+        .kind = MESSAGE_POINT, .group = worker->group, .impl = impl, .status = point->status, .bytes = bytes};
     memcpy(message.reason, point->reason, sizeof message.reason);
     send(worker, message, text);
     free(text);
@@ -123,7 +123,7 @@ static void walk(struct worker *worker, const struct topology *topology)
         };
         if (!memchr(group.done, 0, (size_t)study->impl_count))
             continue;
-        page->group = g;
+        page->group = worker->group = g;
         page->impl = -1;
         page->step++;
         budget_share(&worker->board, a->thread_index, &group, a->deadline);
@@ -142,7 +142,14 @@ static bool open_board(struct worker *worker)
         return false;
     memcpy(study->layers, board_layers(&worker->board), (size_t)study->layer_count * sizeof *study->layers);
     close(file);
-    fcntl(worker->assignment.pipe, F_SETFD, FD_CLOEXEC);
+    /* Out of the way of whoever writes into, or closes, descriptors that are not his. */
+    const int high = fcntl(worker->assignment.pipe, F_DUPFD_CLOEXEC, HIGH_FILE);
+    if (high < 0) {
+        fcntl(worker->assignment.pipe, F_SETFD, FD_CLOEXEC);
+    } else {
+        close(worker->assignment.pipe);
+        worker->assignment.pipe = high;
+    }
     madvise(worker->board.memory, worker->board.bytes, MADV_DONTFORK); /* children have no say */
     return true;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LONG_S = 3600 };
+enum { LONG_S = 3600, FEW_FILES = 64, FILES = 1024 };
 
 /* ---- an early end ---- */
 
@@ -59,10 +59,11 @@ static void export_exits(const struct conv_plan *plan, enum conv_tensor t, const
     exit(0);
 }
 
-BAD(plan_exit, , .plan = plan_exits);
-BAD(refuse_exit, , .refuse = refuse_exits);
-BAD(import_exit, , .import = import_exits, .export = copy_out);
-BAD(export_exit, , .import = copy_in, .export = export_exits);
+const struct conv_impl bad_plan_exit_impl = {
+    .name = "bad-plan_exit", .family = "bad", .summary = "", .source = "", .plan = plan_exits};
+BAD(refuse_exit, (void)0, .refuse = refuse_exits);
+BAD(import_exit, (void)0, .import = import_exits, .export = copy_out);
+BAD(export_exit, (void)0, .import = copy_in, .export = export_exits);
 
 /* ---- a bad end after good rows ---- */
 
@@ -101,9 +102,9 @@ static void at_exit(void (*what)(void))
         atexit(what);
 }
 
-BAD(destroy_crash, , .destroy = destroy_crashes);
-BAD(destroy_exit, , .destroy = destroy_exits);
-BAD(destroy_hang, , .destroy = destroy_hangs);
+BAD(destroy_crash, (void)0, .destroy = destroy_crashes);
+BAD(destroy_exit, (void)0, .destroy = destroy_exits);
+BAD(destroy_hang, (void)0, .destroy = destroy_hangs);
 BAD(atexit_2, at_exit(end_badly));
 BAD(atexit_crash, at_exit(abort));
 BAD(atexit_hang, at_exit(hang));
@@ -121,7 +122,7 @@ static void have_children(void)
 
 static void close_all(void)
 {
-    for (int file = 0; file < 64; file++)
+    for (int file = 0; file < FILES; file++)
         close(file);
 }
 
@@ -130,7 +131,7 @@ static void write_everywhere(void)
     char garbage[3000];
     for (size_t i = 0; i < sizeof garbage; i++)
         garbage[i] = (char)(i * 37 + 11);
-    for (int file = 3; file < 64; file++)
+    for (int file = 3; file < FEW_FILES; file++)
         (void)!write(file, garbage, sizeof garbage);
 }
 
