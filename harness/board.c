@@ -89,10 +89,10 @@ void board_close(struct board *board)
     munmap(board->memory, board->bytes);
 }
 
-void board_publish(const struct board *shared, const struct board *own)
+void board_publish(const struct board *to, const struct board *from)
 {
-    const char *from = (const char *)board_layers(own);
-    memcpy(board_layers(shared), from, own->bytes - (size_t)(from - (const char *)own->memory));
+    const char *begin = (const char *)board_layers(from);
+    memcpy(board_layers(to), begin, from->bytes - (size_t)(begin - (const char *)from->memory));
 }
 
 static size_t group_place(const struct board *board, int thread_index, int group)

@@ -31,7 +31,7 @@ bool board_open(struct board *board, const struct study *study, int file);
 void board_close(struct board *board);
 
 /* Copies the layers, what is done and who is no witness: what a worker must be able to rely on. */
-void board_publish(const struct board *shared, const struct board *own);
+void board_publish(const struct board *to, const struct board *from);
 
 /* How many groups (layer, pass) a study has; a group's index is layer * passes + pass. */
 int study_groups(const struct study *study);

@@ -461,7 +461,8 @@ static bool open_supervisor(struct supervisor *s, const struct study *study, int
         perror("tripass: cannot share memory with a worker");
         return false;
     }
-    memcpy(board_layers(&s->own), study->layers, (size_t)study->layer_count * sizeof *study->layers);
+    if (study->layer_count)
+        memcpy(board_layers(&s->own), study->layers, (size_t)study->layer_count * sizeof *study->layers);
     child_signals_catch();
     for (int i = 0; !study->check_only && talkers[i]; i++)
         if (getenv(talkers[i]))

@@ -35,7 +35,8 @@ struct worker {
     pid_t pid;
     int group; /* that it is at; the page's is for the supervisor alone */
     struct assignment assignment;
-    struct board board;
+    struct board board,
+        own; /* the shared one; a copy of what the supervisor has published, out of others' reach */
 };
 
 /* The supervisor is gone if its pipe is: there is nobody left to work for. Nor is there for the copy of this process
@@ -109,8 +110,8 @@ static void walk(struct worker *worker, const struct topology *topology)
             .output = output,
             .threads = study->threads[a->thread_index],
             .rep = a->rep,
-            .done = board_done(&worker->board, a->rep, a->thread_index, g),
-            .lone = *board_lone(&worker->board, g),
+            .done = board_done(&worker->own, a->rep, a->thread_index, g),
+            .lone = *board_lone(&worker->own, g),
             .proven = board_proven(&worker->board, a->thread_index, g),
             .cost = board_cost(&worker->board, a->rep, a->thread_index, g),
             .expected_s = expected_s,
@@ -137,10 +138,10 @@ static bool open_board(struct worker *worker)
     struct study *study = &worker->study;
     const int file = worker->assignment.board;
     study->layer_count = worker->assignment.layer_count;
-    study->layers = malloc((size_t)study->layer_count * sizeof *study->layers + 1);
-    if (!study->layers || !board_open(&worker->board, study, file))
+    if (!board_open(&worker->board, study, file) || !board_open(&worker->own, study, -1))
         return false;
-    memcpy(study->layers, board_layers(&worker->board), (size_t)study->layer_count * sizeof *study->layers);
+    board_publish(&worker->own, &worker->board);
+    study->layers = board_layers(&worker->own);
     close(file);
     /* Out of the way of whoever writes into, or closes, descriptors that are not his. */
     const int high = fcntl(worker->assignment.pipe, F_DUPFD_CLOEXEC, HIGH_FILE);
@@ -205,7 +206,7 @@ int study_work(const struct study *study, const char *argument)
     worker.board.page->impl = -1;
     worker.board.page->state = WORKER_FINISHED;
     board_close(&worker.board);
-    free(worker.study.layers);
+    board_close(&worker.own);
     topology_free(&topology);
     return 0;
 }

@@ -4,6 +4,7 @@ usage: test_bad_processes.py PATH/TO/tripass_bad. SPDX-License-Identifier: Apach
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -64,7 +65,8 @@ class BadProcesses(Attack):
                 self.assertEqual(result.returncode, 0 if said is None else 1, result.stderr)
                 self.assert_innocent(name, status)
                 self.assertEqual({row["reason"] for row in self.rows() if row["impl"] == name}, {reason})
-                self.assertRegex(result.stderr, said or "")
+                if said:
+                    self.assertRegex(result.stderr, said)
                 self.assertTrue(self.completed())
 
     def test_team_of_two(self):
@@ -126,15 +128,16 @@ class Environment(Attack):
                                          preexec_fn=lambda: [os.close(file) for file in closed])
                 self.assertEqual(process.returncode, 0)
                 self.assertEqual([row["status"] for row in self.rows()], ["OK", "OK"])
-        process = subprocess.run([TRIPASS_BAD, "list"], preexec_fn=lambda: os.close(1), stderr=subprocess.DEVNULL)
-        self.assertEqual(process.returncode, 2)
+        listed = subprocess.run(["sh", "-c", '"$0" list >&-', TRIPASS_BAD], stderr=subprocess.DEVNULL)
+        self.assertEqual(listed.returncode, 2)
 
 
 class Files(Attack):
     LONG = ["--impl=direct,im2col", "--threads=1", "--reps=30", "--pass=fwd,bwd", PROBLEM]
 
     def start(self, *arguments):
-        """A study under way: some rows are there."""
+        """A new study under way: some rows are there."""
+        shutil.rmtree(self.out, ignore_errors=True)
         process = subprocess.Popen([TRIPASS_BAD, "check", *arguments, "-o", self.out], stderr=subprocess.PIPE, text=True)
         points = self.out / "points.csv"
         while not points.exists() or points.read_text().count("\n") < 3:
@@ -160,7 +163,7 @@ class Files(Attack):
         batch.write_text(f"{PROBLEM}\nmb1ic3ih5oc4kh3\n")
         for text in [PROBLEM, f"{PROBLEM}\n" * 2 + "mb2ic5ih7oc4kh3\n" * 3 + "mb3ic1ih5oc1kh1\n", None]:
             with self.subTest(text=text):
-                process = self.start(*self.LONG[:-1], "--force", f"--batch={batch}")
+                process = self.start(*self.LONG[:-1], f"--batch={batch}")
                 batch.write_text(text) if text else batch.unlink()
                 self.assertEqual(self.ended(process)[0], 0)
                 self.assertEqual(len(self.rows()), 240)
@@ -183,7 +186,7 @@ class Files(Attack):
     def test_signals_end_it_whatever_runs(self):
         for kind in ["children", "close_hang", "atexit_hang"]:
             with self.subTest(kind):
-                process = self.start("--impl=direct,im2col,onednn,bad-" + kind, "--threads=1", "--reps=50", "--pass=fwd", "--force", PROBLEM)
+                process = self.start("--impl=direct,im2col,onednn,bad-" + kind, "--threads=1", "--reps=50", "--pass=fwd", PROBLEM)
                 process.send_signal(signal.SIGINT)
                 self.assertEqual(self.ended(process)[0], 128 + signal.SIGINT)
 
