@@ -204,7 +204,7 @@ class Files(Attack):
     def test_two_in_the_same_second(self):
         with tempfile.TemporaryDirectory() as folder:
             study = ["run", "--impl=direct", "--threads=1", "--pass=fwd", "--reps=1", "--samples=1", PROBLEM]
-            both = [subprocess.Popen([TRIPASS_BAD, *study], cwd=folder, stderr=subprocess.DEVNULL) for _ in range(3)]
+            both = [subprocess.Popen([Path(TRIPASS_BAD).resolve(), *study], cwd=folder, stderr=subprocess.DEVNULL) for _ in range(3)]
             self.assertEqual([process.wait() for process in both], [0, 0, 0])
             self.assertEqual(len(os.listdir(Path(folder) / "tripass-out")), 3)
 
