@@ -14,10 +14,24 @@
     X(exit_0)                                                                                                \
     X(exit_2)                                                                                                \
     X(exit_127)                                                                                              \
-    X(raw_exit) X(quick_exit) X(exec) X(thread_exit) X(terminate) X(plan_exit) X(refuse_exit) X(import_exit) \
-        X(export_exit) X(destroy_crash) X(destroy_exit) X(destroy_hang) X(atexit_2) X(atexit_crash)          \
-            X(atexit_hang) X(children) X(children_crash) X(fork_returns) X(close_hang) X(close_all)          \
-                X(garbage) X(board_0) X(board_1) X(board_ff) X(print)
+    X(raw_exit)                                                                                              \
+    X(quick_exit)                                                                                            \
+    X(exec)                                                                                                  \
+    X(thread_exit)                                                                                           \
+    X(terminate)                                                                                             \
+    X(plan_exit)                                                                                             \
+    X(refuse_exit)                                                                                           \
+    X(import_exit)                                                                                           \
+    X(export_exit)                                                                                           \
+    X(destroy_crash)                                                                                         \
+    X(destroy_exit)                                                                                          \
+    X(destroy_hang)                                                                                          \
+    X(atexit_2)                                                                                              \
+    X(atexit_crash)                                                                                          \
+    X(atexit_hang)                                                                                           \
+    X(children)                                                                                              \
+    X(children_crash)                                                                                        \
+    X(fork_returns) X(close_hang) X(close_all) X(garbage) X(board_0) X(board_1) X(board_ff) X(print)
 
 #define BAD_DECLARE(NAME) extern const struct conv_impl bad_##NAME##_impl;
 BAD_RESULTS(BAD_DECLARE)
