@@ -62,7 +62,7 @@ const char *const *shapes_names(void)
     return names;
 }
 
-/* Opens a path, or a shipped table by its name. A worker reads the same file again, so it must be a regular one. */
+/* Opens a path, or a shipped table by its name. Not a device: some never end. */
 static FILE *open_batch(const char *batch)
 {
     char path[PATH_MAX];
@@ -77,8 +77,8 @@ static FILE *open_batch(const char *batch)
         usage_error("--batch=%s: neither a file nor a shipped table; try %s%s", batch,
                     nearest ? "--batch=" : "tripass list --shapes", nearest ? nearest : "");
     }
-    if (!S_ISREG(status.st_mode))
-        usage_error("--batch=%s: not a regular file, and every worker reads it anew; try a copy", batch);
+    if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode))
+        usage_error("--batch=%s: neither a regular file nor a pipe; try a copy", batch);
     FILE *file = fopen(path, "r");
     if (!file)
         usage_error("--batch=%s: %s; try chmod +r", batch, strerror(errno));

@@ -5,8 +5,12 @@
 #include "options.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 const struct command commands[COMMANDS] = {
     {"run", "[OPTION]... PROBLEM... | --batch=FILE",
@@ -67,8 +71,30 @@ static int run(int argc, char **argv)
     return commands[command].run(&options, argc, argv);
 }
 
+/* A descriptor that the caller has closed would be given to the next file that is opened, and what is meant for the
+ * terminal would land there. Here it becomes one to which writing fails, as it does on a closed one. */
+static void occupy_descriptors(void)
+{
+    int file;
+    do
+        file = open("/dev/null", O_RDONLY);
+    while (file >= 0 && file <= STDERR_FILENO);
+    close(file);
+}
+
+/* With 64 KiB it ends with SIGSEGV; with 128 all implementations work. */
+static void demand_stack(void)
+{
+    enum { LEAST_KIB = 256 };
+    struct rlimit limit;
+    if (!getrlimit(RLIMIT_STACK, &limit) && limit.rlim_cur < (rlim_t)LEAST_KIB * 1024)
+        usage_error("ulimit -s %ju: too little stack; try ulimit -s 8192", (uintmax_t)limit.rlim_cur / 1024);
+}
+
 int main(int argc, char **argv)
 {
+    occupy_descriptors();
+    demand_stack();
     int status = run(argc, argv);
     if (fflush(stdout) || ferror(stdout))
         usage_error("standard output: %s; try a place with room", strerror(errno));

@@ -8,8 +8,10 @@
 #include "record.h"
 #include "supervise.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* What the plan of a point says, as far as it comes. */
@@ -108,17 +110,29 @@ static void dry_run(const struct study *study)
     print_totals(study, &totals);
 }
 
+/* A new directory, named by the second, with a number behind it if another study began in the same. Static. */
+static const char *new_directory(void)
+{
+    static char name[64];
+    const time_t seconds = time(NULL);
+    const size_t length = strftime(name, sizeof name, "tripass-out/%Y%m%d-%H%M%S", localtime(&seconds));
+    mkdir("tripass-out", 0777);
+    for (int i = 2; mkdir(name, 0777) && errno == EEXIST; i++)
+        snprintf(name + length, sizeof name - length, "-%d", i);
+    return name; /* if it cannot be made, the study says so */
+}
+
 int command_run(struct options *options, int argc, char **argv)
 {
     struct study *study = &options->study;
     if (!options->problem_count && !options->batch_count)
         usage_error("%s: no problem given; try tripass %s mb8ic64ih56oc64kh3ph1 or --batch=resnet50-v1.5",
                     argv[1], argv[1]);
+    if (options->worker) /* it gets the layers from its supervisor: a file may have changed */
+        return study_work(study, options->worker);
     struct layers layers = layers_select(options);
     study->layers = layers.layer;
     study->layer_count = layers.count;
-    if (options->worker)
-        return study_work(study, options->worker);
     if (options->dry_run) {
         dry_run(study);
         return EXIT_ALL_GOOD;
@@ -127,11 +141,8 @@ int command_run(struct options *options, int argc, char **argv)
         usage_error("--resume: no directory given; try -o DIR --resume");
     if (study->resume && study->force)
         usage_error("--resume --force: go on, or begin again; try one of them");
-    char now[64];
-    time_t seconds = time(NULL);
-    strftime(now, sizeof now, "tripass-out/%Y%m%d-%H%M%S", localtime(&seconds));
     if (!study->out)
-        study->out = study->check_only ? "-" : now;
+        study->out = study->check_only ? "-" : new_directory();
     static const char *const kept[] = {"results", "results, some of them FAIL, CRASH or TIMEOUT,"};
     int status = study_run(study, argc, argv);
     if (status != EXIT_BAD_USAGE && strcmp(study->out, "-"))

@@ -47,7 +47,8 @@ struct data group_data(const struct group *group)
                          .isa = group->study->isa,
                          .layer = group->study->layer,
                          .seed = group->study->seed,
-                         .page = group->page};
+                         .page = group->page,
+                         .lone = group->lone};
 }
 
 /* Bytes that a group needs whatever its implementations: plain tensors and the truth. */
@@ -85,6 +86,8 @@ static bool plan_one(const struct group *group, const struct data *data, struct 
 {
     struct point *point = &candidate->point;
     const struct conv_impl *i = group->study->impls[impl];
+    group->page->impl = impl; /* it may die already here */
+    group->page->step++;
     const char *reason = i->refuse ? i->refuse(&data->problem, data->output) : NULL;
     if (!reason && !budget_may_pay(group, impl, point))
         return false;
@@ -397,8 +400,10 @@ void group_run(struct group *group)
     struct truth truth[TRUTHS] = {{0}};
     const int count = team_is_whole(group) ? plan_all(group, &data, candidates) : 0;
     group->page->impl = -1;
+    group->page->truth = 1;
     if (count && !find_truth(group, &data, truth, candidates, count))
         abort(); /* memory that fits() saw has gone since: the supervisor reports it */
+    group->page->truth = 0;
     for (int first = 0, size; first < count; first += size) {
         size = batch_size(group, candidates + first, count - first);
         const double now = clock_now(), batch_end = now + (end - now) * size / (count - first);

@@ -26,6 +26,7 @@ struct group {
     enum conv_tensor output;
     int threads, rep;
     const unsigned char *done; /* per implementation: 1 leaves it out */
+    bool lone;                 /* no second witness is asked */
     uint32_t *proven;          /* per implementation, see board.h */
     struct cost *cost;         /* per implementation and of the truth, see board.h; kept up to date */
     const struct topology *topology;

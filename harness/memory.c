@@ -143,12 +143,26 @@ static double memory_available(void)
     return kib * 1024;
 }
 
+/* Bytes of it that this process has mapped already: some 350 MB of libraries. */
+static double address_space(void)
+{
+    double kib = 0;
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "VmSize: %lf", &kib) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return kib * 1024;
+}
+
 size_t memory_limit(void)
 {
     struct rlimit space;
     double left = fmin(memory_available(), cgroup_memory_left(""));
     if (!getrlimit(RLIMIT_AS, &space) && space.rlim_cur != RLIM_INFINITY)
-        left = fmin(left, (double)space.rlim_cur);
+        left = fmin(left, fmax((double)space.rlim_cur - address_space(), 0));
     return (size_t)(0.75 * fmin(left, 0x1p62)); /* a quarter for what libraries allocate, and for others */
 }
 

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -351,27 +352,111 @@ bool record_reopen(struct record *record, const char *dir, bool phases)
     return record->points >= 0 && record->samples >= 0 && (!phases || record->phases >= 0);
 }
 
+/* The first `bytes` of a row that found no room are taken back, where that is possible, so that all rows are whole. */
+static void take_back(int file, size_t bytes)
+{
+    struct stat status;
+    if (bytes && !fstat(file, &status) && S_ISREG(status.st_mode) &&
+        ftruncate(file, status.st_size - (off_t)bytes))
+        return; /* --resume drops what is torn */
+}
+
 bool record_write(int file, const char *text, size_t bytes)
 {
+    const char *begin = text;
     while (bytes) {
         ssize_t written = write(file, text, bytes);
         if (written < 0 && errno == EINTR)
             continue;
-        if (written <= 0)
-            return complain("write", file == STDOUT_FILENO ? "the points to standard output" : "results",
-                            "-o DIR on a disk with room");
+        if (written <= 0) {
+            complain("write", file == STDOUT_FILENO ? "the points to standard output" : "results",
+                     "-o DIR on a disk with room");
+            take_back(file, (size_t)(text - begin));
+            return false;
+        }
         text += written;
         bytes -= (size_t)written;
     }
     return true;
 }
 
-bool record_close(struct record *record)
+/* Whether dir/name is still the open file. */
+static bool is_there(int file, const char *dir, const char *name)
 {
-    if (!record->dir)
-        return true;
-    if (record->phases >= 0)
-        close(record->phases);
-    bool points = !close(record->points), samples = !close(record->samples);
-    return (points && samples) || complain("finish", record->dir, "-o DIR on a disk with room");
+    char *path;
+    struct stat open, now;
+    if (asprintf(&path, "%s/%s", dir, name) < 0)
+        return false;
+    const bool there =
+        !fstat(file, &open) && !stat(path, &now) && open.st_dev == now.st_dev && open.st_ino == now.st_ino;
+    free(path);
+    return there;
+}
+
+bool record_close(struct record *record, bool quiet)
+{
+    const struct {
+        int file;
+        const char *name;
+    } tables[] = {
+        {record->points, "points.csv"}, {record->samples, "samples.csv"}, {record->phases, "phases.csv"}};
+    bool good = true;
+    for (size_t i = 0; record->dir && i < sizeof tables / sizeof *tables; i++) {
+        if (tables[i].file < 0)
+            continue;
+        const bool there = is_there(tables[i].file, record->dir, tables[i].name);
+        const bool closed = !close(tables[i].file);
+        if (good && !quiet && !there)
+            fprintf(stderr,
+                    "tripass: %s/%s: removed or replaced while the study ran, its rows are lost; try again\n",
+                    record->dir, tables[i].name);
+        else if (good && !quiet && !closed)
+            complain("finish", record->dir, "-o DIR on a disk with room");
+        good = good && there && closed;
+    }
+    return good;
+}
+
+static char *lock_path(const char *dir)
+{
+    char *path;
+    return asprintf(&path, "%s/.lock", dir) < 0 ? NULL : path;
+}
+
+/* A file, because not every file system locks directories; it is removed at the end, so whoever has locked one looks
+ * whether it is still there. */
+int record_lock(const char *dir)
+{
+    if (!make_directories(dir)) {
+        complain("create the directory", dir, "another directory with -o");
+        return -1;
+    }
+    char *path = lock_path(dir);
+    int lock;
+    do {
+        lock = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
+        if (lock < 0) {
+            complain("create", path ? path : dir, "another directory with -o");
+        } else if (flock(lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+            fprintf(stderr, "tripass: %s: another tripass writes there; try another directory, or wait\n",
+                    dir);
+            close(lock);
+            lock = -1;
+        } else if (!is_there(lock, dir, ".lock")) {
+            close(lock);
+            lock = -2;
+        }
+    } while (lock == -2);
+    free(path);
+    return lock;
+}
+
+void record_unlock(const char *dir, int lock)
+{
+    char *path = lock < 0 ? NULL : lock_path(dir);
+    if (path && is_there(lock, dir, ".lock"))
+        unlink(path);
+    if (lock >= 0)
+        close(lock);
+    free(path);
 }

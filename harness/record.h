@@ -89,6 +89,13 @@ bool record_reopen(struct record *record, const char *dir, bool phases);
 
 /* Writes all of it in one write() where the system takes it whole. On failure prints the line that says why. */
 bool record_write(int file, const char *text, size_t bytes);
-bool record_close(struct record *record);
+
+/* Closes the files. False, with a line unless `quiet`, if one of them cannot be finished or is not where it was. */
+bool record_close(struct record *record, bool quiet);
+
+/* Makes the directory and locks it against other processes, for as long as this one lives. -1 on failure, which is said;
+ * else a descriptor for record_unlock, which takes -1 for nothing. */
+int record_lock(const char *dir);
+void record_unlock(const char *dir, int lock);
 
 #endif

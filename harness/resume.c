@@ -146,7 +146,8 @@ static const char *count_sample(struct table *table, const struct csv_row *row, 
 
 typedef bool keep_fn(struct table *table, const struct csv_row *row, const struct spot *spot);
 
-/* All its attempts have all their samples, which may be more than n: n is of one state of the cores (handoff.h). Those of an attempt that timed nothing are left over: its worker died. */
+/* All its attempts have all their samples, which may be more than n: n is of one state of the cores (handoff.h). Those of
+ * an attempt that timed nothing are left over: its worker died. */
 static bool is_whole(const struct table *table, const struct spot *spot)
 {
     for (int a = 0; a < attempts_of(table->board->study); a++)

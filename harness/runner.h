@@ -11,8 +11,18 @@
 #include "memory.h"
 #include "record.h"
 
+/* How far a worker has come. Odd numbers: nobody writes them by accident. */
+enum worker_state {
+    WORKER_STARTS,
+    WORKER_WALKS = 0x57a1c5, /* from group to group */
+    WORKER_SAID = 0x5a1d01,  /* it cannot go on and has printed why */
+    WORKER_FINISHED = 0xf1415d
+};
+
 /* Memory that a worker shares with its supervisor: what runs right now. */
 struct page {
+    volatile int state;          /* enum worker_state */
+    volatile int truth;          /* 1 while the truth is looked for: the second witness may be at work */
     volatile int group;          /* index of (layer, pass) */
     volatile int impl;           /* index in study->impls; -1: the harness itself */
     volatile unsigned long step; /* counts calls; if it stands still, the call hangs */
@@ -29,6 +39,7 @@ struct data {
     struct conv_layer layer;
     uint64_t seed;
     struct page *page;
+    bool lone; /* no second witness */
     struct buffer plain[CONV_TENSORS];
     struct buffer beside; /* plain; upd: nothing reads it, but its size is that of the result */
     struct buffer dz;     /* bwd with an activation: what the definition takes for dst */

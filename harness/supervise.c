@@ -3,6 +3,7 @@
 #include "supervise.h"
 
 #include "board.h"
+#include "child.h"
 #include "clock.h"
 #include "machine.h"
 #include "problem_string.h"
@@ -13,25 +14,15 @@
 #include "topology.h"
 #include "worker.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <math.h>
-#include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int signal)
-{
-    stop_signal = signal;
-}
 
 struct supervisor {
     const struct study *study;
@@ -42,23 +33,69 @@ struct supervisor {
     struct ceiling *ceilings;
     struct progress progress;
     double deadline;
-    struct board board;
-    int board_file;
-    bool failed; /* some point is FAIL, CRASH or TIMEOUT */
+    struct board board, own; /* the one that workers see; what this process knows */
+    int board_file, lock;
+    bool failed; /* some point is FAIL, CRASH or TIMEOUT, or a process ended badly after its points */
     bool broken; /* the environment: no use going on */
     bool warned;
 
     /* the worker now running */
     struct assignment task;
-    pid_t pid;
-    int pipe;
-    char *inbox;
-    size_t inbox_bytes;
+    struct child child;
+    int rows;     /* points that have got their first row since it began */
+    int attempts; /* how many workers in a row ended before their first group */
 };
 
-enum { OOM_SCORE_WORST = 1000, POLL_MS = 100 };
+enum { OOM_SCORE_WORST = 1000, ATTEMPTS = 3 };
+
+static int groups_of(const struct supervisor *s)
+{
+    return study_groups(s->study);
+}
+
+static const struct layer *layer_of(const struct supervisor *s, int group)
+{
+    return &s->study->layers[group / s->study->output_count];
+}
+
+static enum conv_tensor output_of(const struct supervisor *s, int group)
+{
+    return s->study->outputs[group % s->study->output_count];
+}
+
+/* How many rows each implementation of a group has in the present task. */
+static unsigned char *done_of(const struct supervisor *s, int group)
+{
+    return board_done(&s->own, s->task.rep, s->task.thread_index, group);
+}
+
+static bool is_open(const struct supervisor *s, int group)
+{
+    return memchr(done_of(s, group), 0, (size_t)s->study->impl_count);
+}
+
+/* The first group of the task that lacks a row; groups_of() if none does. */
+static int first_open_group(const struct supervisor *s)
+{
+    int group = 0;
+    while (group < groups_of(s) && !is_open(s, group))
+        group++;
+    return group;
+}
+
+__attribute__((format(printf, 2, 3))) static void say(struct supervisor *s, const char *format, ...)
+{
+    va_list arguments;
+    progress_clear(&s->progress);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+}
 
 /* ---- starting a worker ---- */
+
+/* Variables that make oneDNN print a line in every call. */
+static const char *const talkers[] = {"ONEDNN_VERBOSE", "DNNL_VERBOSE", "MKLDNN_VERBOSE", NULL};
 
 static void set_number(const char *name, int value)
 {
@@ -67,28 +104,40 @@ static void set_number(const char *name, int value)
     setenv(name, text, 1);
 }
 
-/* In the child: becomes the worker, or dies. */
-static void become_worker(struct supervisor *s)
+/* The environment of its OpenMP team, and of nothing that talks while it is timed. */
+static void set_environment(const struct supervisor *s)
 {
+    static const char *const removed[] = {"GOMP_CPU_AFFINITY", "OMP_THREAD_LIMIT"};
     static char places[16 * CORES_MAX];
-    char option[512] = "--worker=", *argv[s->argc + 2];
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* no orphans */
-    signal(SIGINT, SIG_IGN);          /* the terminal sends it to all; the supervisor decides */
-    const int oom = open("/proc/self/oom_score_adj", O_WRONLY);
-    if (oom >= 0) {
-        dprintf(oom, "%d", OOM_SCORE_WORST); /* rather the worker than its supervisor */
-        close(oom);
-    }
     topology_places(&s->topology, places, sizeof places);
-    topology_unbind(&s->topology);
-    unsetenv("GOMP_CPU_AFFINITY");
+    for (size_t i = 0; i < sizeof removed / sizeof *removed; i++)
+        unsetenv(removed[i]);
+    for (int i = 0; !s->study->check_only && talkers[i]; i++)
+        unsetenv(talkers[i]);
     setenv("OMP_PLACES", places, 1);
     setenv("OMP_PROC_BIND", "close", 1);
     setenv("OMP_DYNAMIC", "false", 1);
     setenv("OMP_WAIT_POLICY", "active", 1);
     set_number("OMP_MAX_ACTIVE_LEVELS", 1);
     set_number("OMP_NUM_THREADS", s->study->threads[s->task.thread_index]);
+}
 
+/* In the child: becomes the worker, or dies. */
+static void become_worker(void *context, int pipe)
+{
+    struct supervisor *s = context;
+    char option[512] = "--worker=", *argv[s->argc + 2];
+    const int oom = open("/proc/self/oom_score_adj", O_WRONLY), null = open("/dev/null", O_RDONLY);
+    if (oom >= 0) {
+        dprintf(oom, "%d", OOM_SCORE_WORST); /* rather the worker than its supervisor */
+        close(oom);
+    }
+    dup2(null, STDIN_FILENO);
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* whatever a library prints is no row */
+    close(null);
+    topology_unbind(&s->topology);
+    set_environment(s);
+    s->task.pipe = pipe;
     assignment_print(&s->task, option + strlen(option), sizeof option - strlen(option));
     int count = 0;
     for (int i = 0; i < s->argc; i++) {
@@ -101,42 +150,22 @@ static void become_worker(struct supervisor *s)
     argv[count] = NULL;
     execv("/proc/self/exe", argv);
     perror("tripass: cannot start a worker");
-    _exit(127);
-}
-
-/* The first group of the task that lacks a row; study_groups() if none does. */
-static int first_open_group(const struct supervisor *s)
-{
-    int group = 0;
-    while (group < study_groups(s->study) &&
-           !memchr(board_done(&s->board, s->task.rep, s->task.thread_index, group), 0,
-                   (size_t)s->study->impl_count))
-        group++;
-    return group;
 }
 
 static bool start_worker(struct supervisor *s)
 {
-    int ends[2];
-    fflush(NULL);
-    if (pipe(ends)) {
-        perror("tripass: cannot start a worker");
-        return false;
-    }
-    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
-    s->task.pipe = ends[1];
+    s->rows = 0;
     s->task.board = s->board_file;
-    s->pipe = ends[0];
-    s->inbox_bytes = 0;
-    s->board.page->group = first_open_group(s);
-    s->board.page->impl = -1;
-    s->pid = fork();
-    if (s->pid == 0)
-        become_worker(s);
-    close(ends[1]);
-    if (s->pid < 0)
+    s->task.layer_count = s->study->layer_count;
+    board_publish(&s->board, &s->own);
+    *s->board.page = (struct page){.group = first_open_group(s),
+                                   .impl = -1,
+                                   .unpaid = s->board.page->unpaid,
+                                   .unpaid_s = s->board.page->unpaid_s};
+    const bool started = child_start(&s->child, become_worker, s);
+    if (!started)
         perror("tripass: cannot start a worker");
-    return s->pid > 0;
+    return started;
 }
 
 /* ---- what it reports ---- */
@@ -145,203 +174,261 @@ static bool start_worker(struct supervisor *s)
 static void say_failure(struct supervisor *s, const struct message *point, const char *what)
 {
     char problem[PROBLEM_STRING_MAX];
-    problem_string_print(&s->study->layers[point->group / s->study->output_count].problem, problem,
-                         sizeof problem);
-    progress_clear(&s->progress);
-    fprintf(stderr, "%s: %s (%s): %s\n", status_name(point->status), what, problem, point->reason);
+    problem_string_print(&layer_of(s, point->group)->problem, problem, sizeof problem);
+    say(s, "%s: %s (%s): %s\n", status_name(point->status), what, problem, point->reason);
 }
 
 /* row: the point as its line of points.csv, point->bytes long. */
 static void write_point(struct supervisor *s, const struct message *point, const char *row)
 {
     char text[128];
-    const struct layer *layer = &s->study->layers[point->group / s->study->output_count];
-    unsigned char *done =
-        &board_done(&s->board, s->task.rep, s->task.thread_index, point->group)[point->impl];
-    snprintf(text, sizeof text, "%s %s%s%s",
-             conv_pass_name(s->study->outputs[point->group % s->study->output_count]),
+    const struct layer *layer = layer_of(s, point->group);
+    unsigned char *done = &done_of(s, point->group)[point->impl];
+    snprintf(text, sizeof text, "%s %s%s%s", conv_pass_name(output_of(s, point->group)),
              s->study->impls[point->impl]->name, *layer->name ? " " : "", layer->name);
     if (point->status >= STATUS_FAIL) {
         s->failed = true;
         say_failure(s, point, text);
     }
-    if (!*done) /* else measured again */
+    if (!*done) { /* else measured again */
         progress_step(&s->progress, text);
+        s->rows++;
+    }
     *done += *done < UCHAR_MAX;
     s->broken |= !record_write(s->record.points, row, point->bytes);
 }
 
-static void receive(struct supervisor *s, const struct message *message, const char *payload)
+static void note_ceiling(struct supervisor *s, const char *payload)
 {
+    struct ceiling *ceiling = &s->ceilings[s->task.thread_index];
+    memcpy(ceiling, payload, sizeof *ceiling);
+    if (!ceiling->pinned && !s->warned)
+        say(s, "tripass: threads could not be bound to cores; times will vary more (column pinned = 0)\n");
+    s->warned |= !ceiling->pinned;
+}
+
+/* After a write that failed nothing more is recorded: a point is there only if its samples are. */
+static bool receive(void *context, const struct message *message, const char *payload)
+{
+    struct supervisor *s = context;
+    const struct record *record = &s->record;
+    if (s->broken)
+        return true;
     switch (message->kind) {
     case MESSAGE_CEILING:
-        memcpy(&s->ceilings[s->task.thread_index], payload, sizeof(struct ceiling));
-        if (!s->ceilings[s->task.thread_index].pinned && !s->warned) {
-            progress_clear(&s->progress);
-            fputs("tripass: threads could not be bound to cores; times will vary more (column pinned = 0)\n",
-                  stderr);
-            s->warned = true;
-        }
+        if (message->bytes != sizeof(struct ceiling))
+            return false;
+        note_ceiling(s, payload);
         break;
     case MESSAGE_SAMPLES:
-        if (s->record.samples >= 0)
-            s->broken |= !record_write(s->record.samples, payload, message->bytes);
+        s->broken = record->samples >= 0 && !record_write(record->samples, payload, message->bytes);
         break;
     case MESSAGE_PHASES:
-        if (s->record.phases >= 0)
-            s->broken |= !record_write(s->record.phases, payload, message->bytes);
+        s->broken = record->phases >= 0 && !record_write(record->phases, payload, message->bytes);
         break;
     case MESSAGE_TABLE:
         progress_clear(&s->progress);
-        fwrite(payload, 1, message->bytes, s->record.dir ? stdout : stderr);
+        fwrite(payload, 1, message->bytes, record->dir ? stdout : stderr);
         fflush(stdout);
         break;
-    case MESSAGE_POINT: write_point(s, message, payload); break;
+    case MESSAGE_POINT:
+        if (message->group < 0 || message->group >= groups_of(s) || message->impl < 0 ||
+            message->impl >= s->study->impl_count)
+            return false;
+        write_point(s, message, payload);
+        break;
+    default: return false;
     }
-}
-
-/* Reads what is there. false at the end of the pipe. */
-static bool read_messages(struct supervisor *s)
-{
-    char chunk[1 << 16];
-    ssize_t got = read(s->pipe, chunk, sizeof chunk);
-    if (got <= 0)
-        return got < 0 && errno == EINTR;
-    s->inbox = realloc(s->inbox, s->inbox_bytes + (size_t)got);
-    if (!s->inbox)
-        abort();
-    memcpy(s->inbox + s->inbox_bytes, chunk, (size_t)got);
-    s->inbox_bytes += (size_t)got;
-    size_t at = 0;
-    struct message message;
-    while (s->inbox_bytes - at >= sizeof message) {
-        memcpy(&message, s->inbox + at, sizeof message);
-        if (s->inbox_bytes - at - sizeof message < message.bytes)
-            break;
-        receive(s, &message, s->inbox + at + sizeof message);
-        at += sizeof message + message.bytes;
-    }
-    memmove(s->inbox, s->inbox + at, s->inbox_bytes -= at);
     return true;
 }
 
-/* ---- watching over it ---- */
+/* ---- how it ended ---- */
 
-/* Ends the worker and keeps what it has sent. */
-static void kill_worker(struct supervisor *s)
+static bool is_stopped(void *context)
 {
-    kill(s->pid, SIGKILL);
-    while (!s->broken && read_messages(s))
-        ;
+    const struct supervisor *s = context;
+    return child_signal() || s->broken;
 }
 
-/* Reads rows until the worker ends. Returns false if it had to be killed because a step took too long. */
-static bool watch(struct supervisor *s)
+/* In words, behind the name of whoever is to blame. */
+static void describe_end(const struct supervisor *s, enum child_end end, char *text, size_t size)
 {
-    unsigned long step = 0;
-    double since = clock_now();
-    struct pollfd pollfd = {.fd = s->pipe, .events = POLLIN};
-    for (;;) {
-        const int ready = poll(&pollfd, 1, POLL_MS);
-        if (ready > 0 && !read_messages(s))
-            return true;
-        if (stop_signal || s->broken) {
-            kill_worker(s);
-            return true;
-        }
-        if (s->board.page->step != step) {
-            step = s->board.page->step;
-            since = clock_now();
-        } else if (s->study->timeout_s > 0 && clock_now() - since > s->study->timeout_s) {
-            kill_worker(s);
-            return false;
-        }
-    }
+    const int status = s->child.wait_status;
+    if (end == CHILD_STUCK)
+        snprintf(text, size, "no progress for %g s", s->study->timeout_s);
+    else if (end == CHILD_CLOSED)
+        snprintf(text, size, "closed the pipe to the supervisor");
+    else if (end == CHILD_GARBLED)
+        snprintf(text, size, "wrote into the pipe to the supervisor");
+    else if (end == CHILD_LINGERED)
+        snprintf(text, size, "the process does not end");
+    else if (WIFSIGNALED(status))
+        snprintf(text, size, "%s%s", strsignal(WTERMSIG(status)),
+                 WTERMSIG(status) == SIGKILL ? " (out of memory?)" : "");
+    else
+        snprintf(text, size, "ended the process with status %d", WEXITSTATUS(status));
 }
 
-static void write_culprit(struct supervisor *s, int impl, bool in_time, int wait_status)
+static void write_culprit(struct supervisor *s, int group, int impl, enum status status, const char *reason)
 {
     char *row;
     size_t bytes;
-    const struct study *study = s->study;
-    const struct page *page = s->board.page;
-    struct point point = point_of(study, &study->layers[page->group / study->output_count],
-                                  study->outputs[page->group % study->output_count], study->impls[impl]);
-    point.threads = study->threads[s->task.thread_index];
+    struct point point = point_of(s->study, layer_of(s, group), output_of(s, group), s->study->impls[impl]);
+    point.threads = s->study->threads[s->task.thread_index];
     point.rep = s->task.rep;
-    const char *where = page->impl < 0 ? " outside of any implementation" : "";
-    if (!in_time)
-        point_set_status(&point, STATUS_TIMEOUT, "no progress for %g s%s", study->timeout_s, where);
-    else if (WIFSIGNALED(wait_status))
-        point_set_status(&point, STATUS_CRASH, "%s%s%s", strsignal(WTERMSIG(wait_status)),
-                         WTERMSIG(wait_status) == SIGKILL ? " (out of memory?)" : "", where);
-    else
-        point_set_status(&point, STATUS_CRASH, "exited with status %d%s", WEXITSTATUS(wait_status), where);
+    point_set_status(&point, status, "%s", reason);
     FILE *file = open_memstream(&row, &bytes);
     point_print(file, &point);
     fclose(file);
-    struct message message = {MESSAGE_POINT, page->group, impl, point.status, .bytes = bytes};
+    struct message message = {
+        .kind = MESSAGE_POINT, .group = group, .impl = impl, .status = point.status, .bytes = bytes};
     memcpy(message.reason, point.reason, sizeof message.reason);
     write_point(s, &message, row);
     free(row);
 }
 
-/* The worker has died: blames whom the page names, or, if it was the harness, all that are left of the group. */
-static void blame(struct supervisor *s, bool in_time, int wait_status)
+/* All that lack a row in the group: nobody knows whose fault it was. */
+static void write_group(struct supervisor *s, int group, enum status status, const char *how)
+{
+    char reason[192];
+    snprintf(reason, sizeof reason, "%s outside of any implementation", how);
+    for (int impl = 0; impl < s->study->impl_count && !s->broken; impl++)
+        if (!done_of(s, group)[impl])
+            write_culprit(s, group, impl, status, reason);
+}
+
+/* It ended badly behind a point's row: in `destroy`, or at its exit. The row stays. */
+static void say_late(struct supervisor *s, int group, int impl, const char *how)
+{
+    char problem[PROBLEM_STRING_MAX];
+    s->failed = true;
+    if (impl < 0) {
+        say(s,
+            "tripass: a worker ended badly after its last point: %s; what an implementation left behind?\n",
+            how);
+        return;
+    }
+    problem_string_print(&layer_of(s, group)->problem, problem, sizeof problem);
+    say(s, "tripass: %s %s (%s): %s while its plan was destroyed; its rows stay\n",
+        conv_pass_name(output_of(s, group)), s->study->impls[impl]->name, problem, how);
+}
+
+/* A worker has ended before the task was done: blames whom the page names; or, if it was the harness, its witness, and
+ * the second time all that are left of the group. Something is settled whatever the page says, or this would have no
+ * end. */
+static void blame(struct supervisor *s, enum child_end end, const char *how)
 {
     const struct page *page = s->board.page;
-    const unsigned char *done = board_done(&s->board, s->task.rep, s->task.thread_index, page->group);
-    for (int impl = 0; impl < s->study->impl_count; impl++)
-        if (!done[impl] && (page->impl < 0 || page->impl == impl))
-            write_culprit(s, impl, in_time, wait_status);
+    const enum status status = end == CHILD_STUCK ? STATUS_TIMEOUT : STATUS_CRASH;
+    const int impl = page->impl, named = page->group, truth = page->truth;
+    const int group = named >= 0 && named < groups_of(s) ? named : first_open_group(s);
+    const bool somebody = impl >= 0 && impl < s->study->impl_count;
+    if (somebody && !done_of(s, group)[impl]) {
+        write_culprit(s, group, impl, status, how);
+    } else if (somebody && s->rows) {
+        say_late(s, group, impl, how);
+    } else if (!somebody && truth && !*board_lone(&s->own, group)) {
+        *board_lone(&s->own, group) = true;
+        say(s, "tripass: %s while the second witness was asked; once more without it\n", how);
+    } else if (is_open(s, group)) {
+        write_group(s, group, status, how);
+    } else if (!s->rows) {
+        write_group(s, first_open_group(s), status, how);
+    }
+}
+
+/* It did not come to its first group, so no point is to blame. What it lacks it lacks again; but a signal may have been
+ * chance. */
+static void settle_start(struct supervisor *s, enum child_end end, const char *how)
+{
+    s->task.ceiling = 0;
+    if (end == CHILD_ENDED && WIFSIGNALED(s->child.wait_status) && ++s->attempts < ATTEMPTS)
+        return;
+    say(s,
+        "tripass: a worker with %d threads did not come to its first point: %s; try another OMP_STACKSIZE, "
+        "ulimit or --timeout\n",
+        s->study->threads[s->task.thread_index], how);
+    s->broken = true;
+}
+
+/* Judges by what the page says and by the rows that came, not by the exit status: anybody can call exit(0). */
+static void settle(struct supervisor *s, enum child_end end)
+{
+    char how[128];
+    const int state = s->board.page->state;
+    const bool complete = first_open_group(s) == groups_of(s), finished = state == WORKER_FINISHED;
+    describe_end(s, end, how, sizeof how);
+    if (is_stopped(s))
+        return;
+    if (state == WORKER_SAID) {
+        s->broken = true;
+    } else if (state == WORKER_STARTS) {
+        settle_start(s, end, how);
+    } else if (!complete) {
+        blame(s, end, how);
+    } else if (!finished || end != CHILD_ENDED || !WIFEXITED(s->child.wait_status) ||
+               WEXITSTATUS(s->child.wait_status)) {
+        const int group = s->board.page->group, impl = s->board.page->impl;
+        const bool named = !finished && group >= 0 && group < groups_of(s) && impl < s->study->impl_count;
+        say_late(s, group, named ? impl : -1, how);
+    }
+    if (state != WORKER_STARTS)
+        s->attempts = 0;
+    s->task.ceiling = 0;
 }
 
 /* One repetition at one thread count, with as many workers as it takes. */
 static void run_workers(struct supervisor *s)
 {
-    const int groups = study_groups(s->study);
+    const struct watch watch = {.page = s->board.page,
+                                .timeout_s = s->study->timeout_s,
+                                .receive = receive,
+                                .stop = is_stopped,
+                                .context = s};
     do {
-        int wait_status = 0;
         if (!start_worker(s)) {
             s->broken = true;
             return;
         }
-        const bool in_time = watch(s);
-        s->task.ceiling = 0;
-        close(s->pipe);
-        while (waitpid(s->pid, &wait_status, 0) < 0 && errno == EINTR)
-            ;
-        if (stop_signal || s->broken || (in_time && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0))
-            return;
-        if (WIFEXITED(wait_status) && (WEXITSTATUS(wait_status) == 127 || WEXITSTATUS(wait_status) == 2)) {
-            s->broken = true; /* it has said why */
-            return;
-        }
-        if (groups)
-            blame(s, in_time, wait_status);
-    } while (first_open_group(s) < groups);
+        settle(s, child_watch(&s->child, &watch));
+    } while (!is_stopped(s) && (first_open_group(s) < groups_of(s) || s->attempts));
 }
 
 static void run_all(struct supervisor *s)
 {
     const struct study *study = s->study;
     for (int rep = 0; rep < study->repetitions; rep++)
-        for (int t = 0; t < study->thread_count && !stop_signal && !s->broken; t++) {
+        for (int t = 0; t < study->thread_count && !is_stopped(s); t++) {
             s->task = (struct assignment){.rep = rep,
                                           .thread_index = t,
                                           .ceiling = !s->ceilings[t].threads && !study->check_only,
                                           .best_flops = s->ceilings[t].fma_flops[study->isa],
                                           .deadline = s->deadline};
-            if (!study_groups(study) || first_open_group(s) < study_groups(study))
+            if (!groups_of(s) || first_open_group(s) < groups_of(s))
                 run_workers(s);
         }
+}
+
+/* A study is whole when each of its points has a row. */
+static void count_points(struct supervisor *s)
+{
+    const struct study *study = s->study;
+    int missing = 0;
+    for (int rep = 0; rep < study->repetitions; rep++)
+        for (int t = 0; t < study->thread_count; t++)
+            for (int i = 0; i < groups_of(s) * study->impl_count; i++)
+                missing += !board_done(&s->own, rep, t, 0)[i];
+    if (missing && !is_stopped(s)) {
+        fprintf(stderr, "tripass: %d points have no row; try --resume\n", missing);
+        s->broken = true;
+    }
 }
 
 /* A budget that does not pay for one call of everything is said to be too small. */
 static void tell_budget(const struct supervisor *s)
 {
     const struct page *page = s->board.page;
-    if (page->unpaid)
+    if (s->study->budget_s > 0 && page->unpaid > 0)
         fprintf(
             stderr,
             "tripass: --budget=%g: too little even to check and call everything once: %d points were skipped "
@@ -354,8 +441,7 @@ static void tell_budget(const struct supervisor *s)
 static bool open_supervisor(struct supervisor *s, const struct study *study, int argc, char **argv)
 {
     char runtimes[1024];
-    const struct sigaction stop = {.sa_handler = on_signal}; /* no SA_RESTART: poll returns */
-    *s = (struct supervisor){.study = study, .argc = argc, .argv = argv};
+    *s = (struct supervisor){.study = study, .argc = argc, .argv = argv, .lock = -1};
     if (machine_openmp_runtimes(runtimes, sizeof runtimes) > 1) {
         fprintf(stderr, "tripass: two OpenMP runtimes are loaded: %s; try a build with gcc alone\n",
                 runtimes);
@@ -368,24 +454,31 @@ static bool open_supervisor(struct supervisor *s, const struct study *study, int
         fprintf(stderr, "tripass: topology: %s; try lstopo to see what hwloc finds\n", reason);
         return false;
     }
-    s->board_file = memfd_create("tripass", 0);
+    s->board_file = board_file(study);
     s->ceilings = calloc((size_t)study->thread_count, sizeof *s->ceilings);
-    if (!board_open(&s->board, study, s->board_file) || !s->ceilings) {
+    if (s->board_file < 0 || !board_open(&s->board, study, s->board_file) ||
+        !board_open(&s->own, study, -1) || !s->ceilings) {
         perror("tripass: cannot share memory with a worker");
         return false;
     }
-    sigaction(SIGINT, &stop, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    if (study->layer_count)
+        memcpy(board_layers(&s->own), study->layers, (size_t)study->layer_count * sizeof *study->layers);
+    child_signals_catch();
+    for (int i = 0; !study->check_only && talkers[i]; i++)
+        if (getenv(talkers[i]))
+            fprintf(stderr, "tripass: %s is set aside: its lines would be timed; try tripass check\n",
+                    talkers[i]);
     return true;
 }
 
 static void close_supervisor(struct supervisor *s)
 {
+    record_unlock(s->study->out, s->lock);
+    board_close(&s->own);
     board_close(&s->board);
     close(s->board_file);
     topology_free(&s->topology);
-    free(s->inbox);
+    free(s->child.inbox.bytes);
     free(s->ceilings);
 }
 
@@ -398,7 +491,7 @@ static int open_record(struct supervisor *s, struct machine *machine)
         return record_open(&s->record, study->out, study->phases, study->force || study->resume) ? 0 : -1;
     if (state == RESUME_IMPOSSIBLE || !machine_resume(machine, study->out))
         return -1;
-    const int done = resume_load(&s->board, study->out, &s->failed);
+    const int done = resume_load(&s->own, study->out, &s->failed);
     return done >= 0 && record_reopen(&s->record, study->out, study->phases) ? done : -1;
 }
 
@@ -407,13 +500,14 @@ int study_run(const struct study *study, int argc, char **argv)
     struct supervisor s;
     if (!open_supervisor(&s, study, argc, argv))
         return 2;
+    const bool locked = !strcmp(study->out, "-") || (s.lock = record_lock(study->out)) >= 0;
     struct machine machine = {.topology = &s.topology,
                               .study = study,
                               .argc = argc,
                               .argv = argv,
                               .start = time(NULL),
                               .ceilings = s.ceilings};
-    const int done = open_record(&s, &machine);
+    const int done = locked ? open_record(&s, &machine) : -1;
     if (done < 0) {
         machine_forget(&machine);
         close_supervisor(&s);
@@ -430,14 +524,15 @@ int study_run(const struct study *study, int argc, char **argv)
     run_all(&s);
     progress_clear(&s.progress);
     tell_budget(&s);
+    count_points(&s);
+    s.broken |= !record_close(&s.record, s.broken);
     machine.end = time(NULL);
-    machine.completed = !stop_signal && !s.broken;
+    machine.completed = !is_stopped(&s);
     if (s.record.dir && !s.broken)
         s.broken = !machine_write(&machine, s.record.dir);
-    s.broken |= !record_close(&s.record);
     machine_forget(&machine);
     close_supervisor(&s);
-    return s.broken ? 2 : stop_signal ? 128 + stop_signal : s.failed ? 1 : 0;
+    return s.broken ? 2 : child_signal() ? 128 + child_signal() : s.failed ? 1 : 0;
 }
 
 int study_ceilings(const struct study *study, int argc, char **argv, struct ceiling *ceilings)
@@ -450,7 +545,7 @@ int study_ceilings(const struct study *study, int argc, char **argv, struct ceil
         return 2;
     s.record.samples = -1;
     run_all(&s);
-    for (int i = 0; i < study->thread_count && !stop_signal && !s.broken; i++)
+    for (int i = 0; i < study->thread_count && !is_stopped(&s); i++)
         if (!s.ceilings[i].threads) {
             fprintf(stderr,
                     "tripass: %d threads: the worker ended before it had measured the ceilings; try again\n",
@@ -459,5 +554,5 @@ int study_ceilings(const struct study *study, int argc, char **argv, struct ceil
         }
     memcpy(ceilings, s.ceilings, (size_t)study->thread_count * sizeof *ceilings);
     close_supervisor(&s);
-    return s.broken ? 2 : stop_signal ? 128 + stop_signal : 0;
+    return s.broken ? 2 : child_signal() ? 128 + child_signal() : 0;
 }

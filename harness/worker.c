@@ -5,44 +5,46 @@
 #include "worker.h"
 
 #include "budget.h"
+#include "message.h"
 #include "supervise.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+enum { HIGH_FILE = 500 }; /* of the 1024 that a process may have open by default */
 
 int assignment_print(const struct assignment *a, char *text, size_t size)
 {
-    return snprintf(text, size, "%d,%d,%d,%d,%d,%.9g,%.3f", a->rep, a->thread_index, a->ceiling, a->pipe,
-                    a->board, a->best_flops, a->deadline);
+    return snprintf(text, size, "%d,%d,%d,%d,%d,%d,%.9g,%.3f", a->rep, a->thread_index, a->ceiling, a->pipe,
+                    a->board, a->layer_count, a->best_flops, a->deadline);
 }
 
 bool assignment_parse(struct assignment *a, const char *text)
 {
     *a = (struct assignment){0};
-    return sscanf(text, "%d,%d,%d,%d,%d,%lf,%lf", &a->rep, &a->thread_index, &a->ceiling, &a->pipe, &a->board,
-                  &a->best_flops, &a->deadline) == 7;
+    return sscanf(text, "%d,%d,%d,%d,%d,%d,%lf,%lf", &a->rep, &a->thread_index, &a->ceiling, &a->pipe,
+                  &a->board, &a->layer_count, &a->best_flops, &a->deadline) == 8;
 }
 
 struct worker {
-    const struct study *study;
+    struct study study; /* as the supervisor has it */
+    pid_t pid;
+    int group; /* that it is at; the page's is for the supervisor alone */
     struct assignment assignment;
-    struct board board;
+    struct board board,
+        own; /* the shared one; a copy of what the supervisor has published, out of others' reach */
 };
 
-/* The supervisor is gone if its pipe is: there is nobody left to work for. */
+/* The supervisor is gone if its pipe is: there is nobody left to work for. Nor is there for the copy of this process
+ * that an implementation's fork() has made. */
 static void send(const struct worker *worker, struct message message, const void *payload)
 {
-    const void *parts[] = {&message, payload};
-    const size_t bytes[] = {sizeof message, message.bytes};
-    for (int part = 0; part < 2; part++)
-        for (size_t sent = 0; sent < bytes[part];) {
-            ssize_t n = write(worker->assignment.pipe, (const char *)parts[part] + sent, bytes[part] - sent);
-            if (n <= 0)
-                _exit(1);
-            sent += (size_t)n;
-        }
+    if (getpid() != worker->pid || !message_send(worker->assignment.pipe, message, payload))
+        _exit(1);
 }
 
 static void send_samples(const struct worker *worker, const struct point *point, const struct series *series)
@@ -72,7 +74,8 @@ static void send_point(void *context, int impl, const struct point *point, const
     FILE *file = open_memstream(&text, &bytes);
     point_print(file, point);
     fclose(file);
-    struct message message = {MESSAGE_POINT, worker->board.page->group, impl, point->status, .bytes = bytes};
+    struct message message = {
+        .kind = MESSAGE_POINT, .group = worker->group, .impl = impl, .status = point->status, .bytes = bytes};
     memcpy(message.reason, point->reason, sizeof message.reason);
     send(worker, message, text);
     free(text);
@@ -95,7 +98,7 @@ static void send_profile(void *context, const struct point *point, const struct 
 
 static void walk(struct worker *worker, const struct topology *topology)
 {
-    const struct study *study = worker->study;
+    const struct study *study = &worker->study;
     const struct assignment *a = &worker->assignment;
     struct page *page = worker->board.page;
     double expected_s[study->impl_count];
@@ -107,7 +110,8 @@ static void walk(struct worker *worker, const struct topology *topology)
             .output = output,
             .threads = study->threads[a->thread_index],
             .rep = a->rep,
-            .done = board_done(&worker->board, a->rep, a->thread_index, g),
+            .done = board_done(&worker->own, a->rep, a->thread_index, g),
+            .lone = *board_lone(&worker->own, g),
             .proven = board_proven(&worker->board, a->thread_index, g),
             .cost = board_cost(&worker->board, a->rep, a->thread_index, g),
             .expected_s = expected_s,
@@ -120,7 +124,7 @@ static void walk(struct worker *worker, const struct topology *topology)
         };
         if (!memchr(group.done, 0, (size_t)study->impl_count))
             continue;
-        page->group = g;
+        page->group = worker->group = g;
         page->impl = -1;
         page->step++;
         budget_share(&worker->board, a->thread_index, &group, a->deadline);
@@ -128,36 +132,81 @@ static void walk(struct worker *worker, const struct topology *topology)
     }
 }
 
+/* Takes the layers from the board. The page then tells how far this worker has come. False: errno says why. */
+static bool open_board(struct worker *worker)
+{
+    struct study *study = &worker->study;
+    const int file = worker->assignment.board;
+    study->layer_count = worker->assignment.layer_count;
+    if (!board_open(&worker->board, study, file) || !board_open(&worker->own, study, -1))
+        return false;
+    board_publish(&worker->own, &worker->board);
+    study->layers = board_layers(&worker->own);
+    close(file);
+    /* Out of the way of whoever writes into, or closes, descriptors that are not his. */
+    const int high = fcntl(worker->assignment.pipe, F_DUPFD_CLOEXEC, HIGH_FILE);
+    if (high < 0) {
+        fcntl(worker->assignment.pipe, F_SETFD, FD_CLOEXEC);
+    } else {
+        close(worker->assignment.pipe);
+        worker->assignment.pipe = high;
+    }
+    madvise(worker->board.memory, worker->board.bytes, MADV_DONTFORK); /* children have no say */
+    return true;
+}
+
+/* Starts the team, which may be impossible (ulimit, OMP_STACKSIZE): libgomp then ends the process, and no point is to
+ * blame yet. Measures the ceilings if that is the task. */
+static void begin(struct worker *worker, const struct topology *topology)
+{
+    struct assignment *a = &worker->assignment;
+    const int threads = worker->study.threads[a->thread_index];
+    int team = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : team)
+    team++;
+    if (team < threads) {
+        fprintf(stderr,
+                "tripass: --threads=%d: OpenMP gives only %d threads; try another OMP_* environment\n",
+                threads, team);
+        worker->board.page->state = WORKER_SAID;
+        exit(2);
+    }
+    if (a->ceiling) {
+        struct ceiling ceiling;
+        ceiling_measure(&ceiling, threads, topology, &worker->board.page->step);
+        ceiling.pinned = topology_pinned(topology, ceiling.threads);
+        a->best_flops = ceiling.fma_flops[worker->study.isa];
+        send(worker, (struct message){.kind = MESSAGE_CEILING, .bytes = sizeof ceiling}, &ceiling);
+    }
+}
+
 int study_work(const struct study *study, const char *argument)
 {
-    struct worker worker = {.study = study};
+    struct worker worker = {.study = *study, .pid = getpid()};
     struct topology topology;
     struct assignment *a = &worker.assignment;
     const char *reason = NULL;
     if (!assignment_parse(a, argument) || a->thread_index >= study->thread_count ||
-        a->rep >= study->repetitions || (reason = topology_load(&topology)) ||
-        (reason = topology_place(&topology, &study->placement))) {
-        fprintf(stderr, "tripass: --worker=%s: %s; this option is for the program itself\n", argument,
-                reason ? reason : "not an assignment");
+        a->rep >= study->repetitions || a->layer_count < 0 || !open_board(&worker)) {
+        fprintf(stderr, "tripass: --worker=%s: not an assignment; this option is for the program itself\n",
+                argument);
         return 2;
     }
-    if (study->interleave && !topology_interleave(&topology)) {
-        fprintf(stderr, "tripass: --numa=interleave: %s; try --numa=firsttouch\n", strerror(errno));
+    if ((reason = topology_load(&topology)) || (reason = topology_place(&topology, &study->placement)))
+        fprintf(stderr, "tripass: topology: %s; try lstopo to see what hwloc finds\n", reason);
+    else if (study->interleave && !topology_interleave(&topology))
+        fprintf(stderr, "tripass: --numa=interleave: %s; try --numa=firsttouch\n", reason = strerror(errno));
+    if (reason) {
+        worker.board.page->state = WORKER_SAID;
         return 2;
     }
-    if (!board_open(&worker.board, study, a->board)) {
-        perror("tripass: worker");
-        return 2;
-    }
-    if (a->ceiling) {
-        struct ceiling ceiling;
-        ceiling_measure(&ceiling, study->threads[a->thread_index], &topology, &worker.board.page->step);
-        ceiling.pinned = topology_pinned(&topology, ceiling.threads);
-        a->best_flops = ceiling.fma_flops[study->isa];
-        send(&worker, (struct message){.kind = MESSAGE_CEILING, .bytes = sizeof ceiling}, &ceiling);
-    }
+    begin(&worker, &topology);
+    worker.board.page->state = WORKER_WALKS;
     walk(&worker, &topology);
+    worker.board.page->impl = -1;
+    worker.board.page->state = WORKER_FINISHED;
     board_close(&worker.board);
+    board_close(&worker.own);
     topology_free(&topology);
     return 0;
 }

@@ -239,7 +239,7 @@ static void each_bad_one_costs_its_point_only(void **state)
         {"uncountable", "SKIP", "needs "},
         {"crash", "CRASH", "Aborted"},
         {"plan-crash", "CRASH", "Aborted"},
-        {"leave", "CRASH", "exited with status 3"},
+        {"leave", "CRASH", "ended the process with status 3"},
         {"wrong", "FAIL", "exact data: 1 of "},
         {"imprecise", "FAIL", "exceeds the tolerance"},
         {"nan", "FAIL", "exact data: 1 of "},

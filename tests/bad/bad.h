@@ -8,14 +8,21 @@
 
 #include "conv.h"
 
-#define BAD_FIRST(X) X(first_half) X(first_behind) X(first_import)
-#define BAD_RESULTS(X)                                                                                       \
-    X(one_off)                                                                                               \
-    X(one_off_later) X(bound_infinite) X(bound_nan) X(tap) X(half) X(nothing_out) X(lazy) X(behind_plain)    \
-        X(export_behind) X(changes_plain) X(later) X(later_behind) X(later_input) X(keeps) X(skips_equal)    \
-            X(flushes) X(rounds) X(rounds_all) X(nices) X(unpins) X(limits) X(plan_output) X(plan_threads)   \
-                X(unterminated) X(no_reason)
-#define BAD_PROCESSES(X) X(abort)
+/* clang-format off */
+#define BAD_FIRST(X) \
+    X(first_half) X(first_behind) X(first_import)
+#define BAD_RESULTS(X) \
+    X(one_off) X(one_off_later) X(bound_infinite) X(bound_nan) X(tap) X(half) X(nothing_out) X(lazy) \
+    X(behind_plain) X(export_behind) X(changes_plain) X(later) X(later_behind) X(later_input) X(keeps) \
+    X(skips_equal) X(flushes) X(rounds) X(rounds_all) X(nices) X(unpins) X(limits) X(plan_output) \
+    X(plan_threads) X(unterminated) X(no_reason)
+#define BAD_PROCESSES(X) \
+    X(abort) X(exit_0) X(exit_2) X(exit_127) X(raw_exit) X(quick_exit) X(exec) X(thread_exit) \
+    X(terminate) X(plan_exit) X(refuse_exit) X(import_exit) X(export_exit) X(destroy_crash) \
+    X(destroy_exit) X(destroy_hang) X(atexit_2) X(atexit_crash) X(atexit_hang) X(children) \
+    X(children_crash) X(fork_returns) X(close_hang) X(close_all) X(garbage) X(board_0) X(board_1) \
+    X(board_ff) X(print)
+/* clang-format on */
 
 #define BAD_DECLARE(NAME) extern const struct conv_impl bad_##NAME##_impl;
 BAD_FIRST(BAD_DECLARE)
