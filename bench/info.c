@@ -49,6 +49,23 @@ static void print_versions(void)
     printf("OpenMP runtimes  %d: %s\n", runtimes, text);
 }
 
+/* A ceiling that a busy machine has spoilt is no ceiling, and a wider instruction set is never half as fast. */
+static void print_doubts(const struct ceiling *ceiling)
+{
+    double narrower = 0;
+    for (enum isa isa = ISA_GENERIC; isa < ISAS; isa++) {
+        const double flops = ceiling->fma_flops[isa];
+        if (!(flops > 0))
+            continue;
+        if (!(ceiling->fma_apart[isa] <= FMA_AGREE) || flops < 0.5 * narrower)
+            printf("%7d  %-8s this ceiling is doubtful: %s; the machine is busy, try again\n",
+                   ceiling->threads, isa_name(isa),
+                   flops < 0.5 * narrower ? "less than half of a narrower instruction set's"
+                                          : "no two probes agree");
+        narrower = fmax(narrower, flops);
+    }
+}
+
 static void print_roofs(const struct ceiling *ceiling, enum isa isa)
 {
     char text[16];
@@ -116,6 +133,8 @@ int command_info(struct options *options, int argc, char **argv)
     for (int i = 0; i < study->thread_count; i++)
         for (enum isa isa = ISA_GENERIC; isa < ISAS; isa++)
             print_roofs(&ceilings[i], isa);
+    for (int i = 0; i < study->thread_count; i++)
+        print_doubts(&ceilings[i]);
     for (int i = 0; i < study->thread_count; i++)
         print_handoffs(&ceilings[i]);
     free(ceilings);

@@ -234,26 +234,24 @@ static int *order_make(int count)
     return order;
 }
 
-static void network_open(struct network *network, const struct options *options, const struct idx_set *set)
+static void network_open(struct network *network, struct nn_choice *choice, const struct options *options,
+                         const struct idx_set *set)
 {
-    struct nn_choice choice;
     char why[4096];
-    if (!nn_choice_parse(&choice, options->train.choice, why, sizeof why))
+    if (!nn_choice_parse(choice, options->train.choice, why, sizeof why))
         usage_error("train: --impl: %s", why);
     if (options->train.mb > set->count)
         usage_error("train: a batch of %d is more than the %d training examples; try a smaller --mb",
                     options->train.mb, set->count);
     const struct nn_setup setup = {.mb = options->train.mb,
                                    .threads = options->study.threads[0],
-                                   .choice = &choice,
+                                   .choice = choice,
                                    .seed = options->study.seed};
     const enum activation_kind phi = (enum activation_kind)(options->train.activation - activations);
     const char *reason = network_make(network, network_lenet, &setup,
                                       (struct nn_shape){1, set->height, set->width}, set->classes, phi);
     if (reason)
         usage_error("train: %s; try other images or a smaller --mb", reason);
-    network_print(network, &choice);
-    nn_choice_free(&choice);
 }
 
 static void train_all(struct network *network, const struct options *options, const struct idx_set *train,
@@ -291,20 +289,23 @@ int command_train(struct options *options, int argc, char **argv)
                     options->study.threads[0]);
     sleep_while_waiting(options->study.threads[0], argv);
     struct idx_set train, test;
+    struct nn_choice choice;
     struct network network;
     set_read(&train, options->train.data, "train");
     set_read(&test, options->train.data, "test");
     if (test.height != train.height || test.width != train.width || test.classes > train.classes)
         usage_error("train: %s: the test images have another size or more classes than the training images",
                     options->train.data);
-    printf("%d training and %d test images of %d x %d, %d classes; batch %d, mu %g\n", train.count,
-           test.count, train.height, train.width, train.classes, options->train.mb, options->study.lr);
-    network_open(&network, options, &train);
+    network_open(&network, &choice, options, &train);
     FILE *csv = options->train.out ? fopen(options->train.out, "w") : NULL;
     if (options->train.out && !csv)
         usage_error("train: %s: %s; try another file with -o", options->train.out, strerror(errno));
     if (csv)
         csv_header(csv);
+    printf("%d training and %d test images of %d x %d, %d classes; batch %d, mu %g\n", train.count,
+           test.count, train.height, train.width, train.classes, options->train.mb, options->study.lr);
+    network_print(&network, &choice);
+    nn_choice_free(&choice);
     train_all(&network, options, &train, &test, csv);
     if (csv && (ferror(csv) || fclose(csv)))
         usage_error("train: %s: cannot be written whole; try a disk with room", options->train.out);

@@ -18,6 +18,8 @@ struct ceiling {
     int threads;
     bool pinned;            /* every thread ran on its own core (filled in by the worker) */
     double fma_flops[ISAS]; /* flop/s of independent multiply-adds in registers; 0 if the CPU lacks the ISA */
+    double fma_apart
+        [ISAS]; /* how far the best probe is above the second best, a fraction of it: FMA_AGREE or less is good */
     size_t working_set[LEVELS]; /* bytes that each thread went over, all arrays together; 0: no such level */
     /* bytes/s of the team. load: read; copy, b = a: 1 read + 1 written; triad, c = a + 3 b: 2 read + 1 written (the
      * line that a store fetches first is not counted, as in STREAM). 0: not measured */
@@ -25,8 +27,12 @@ struct ceiling {
     struct handoff_matrix handoff;
 };
 
-/* All of it, one to two seconds, with arrays of each thread's own. Of 25 calls of ceiling_fma and in a cache, or of 5
- * passes over memory, the best one counts (STREAM's rule: noise only slows). Counts *step up as it goes on, so that a
+/* Probes of a ceiling agree if the best two are so close: those of 25 calls were within 1.5 % in each of 24 series on two
+ * shared cores of a Zen 3. */
+#define FMA_AGREE 0.02
+
+/* All of it, one to two seconds, with arrays of each thread's own. Of 25 calls in a cache, or of 5 passes over memory, the
+ * best one counts (STREAM's rule: noise only slows); ceiling_fma is called until its best two agree, 25 to 250 times. Counts *step up as it goes on, so that a
  * slow machine is not taken for a hang. */
 void ceiling_measure(struct ceiling *ceiling, int threads, const struct topology *topology,
                      volatile unsigned long *step);

@@ -360,6 +360,9 @@ struct json_t *machine_json(const struct machine *machine)
         topology_json(machine->topology), "system", system_json(), "libraries", libraries_json(),
         "environment", environment_json(), "ceilings", ceilings_json(machine), "timing",
         machine_timing_statement, "flop", machine_flop_statement, "cache", machine_cache_statement);
+    json_object_set_new(root, "busy_at_start",
+                        json_pack("{s:f, s:f}", "others_share", machine->quiet.others, "stolen_share",
+                                  machine->quiet.stolen));
     if (machine->before) {
         json_object_set(root, "start", json_object_get(machine->before, "start"));
         json_object_set_new(

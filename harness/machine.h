@@ -5,6 +5,7 @@
 #define TRIPASS_MACHINE_H
 
 #include "ceiling.h"
+#include "quiet.h"
 #include "study.h"
 #include "topology.h"
 
@@ -19,6 +20,7 @@ struct machine {
     char **argv;
     time_t start, end; /* end 0: still running */
     bool completed;
+    struct quiet quiet;       /* as it was at the start; all zero: nobody has looked */
     struct ceiling *ceilings; /* study->thread_count; threads 0: not measured */
     struct json_t *before;    /* of a resumed study: its machine.json; else NULL */
 };

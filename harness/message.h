@@ -13,6 +13,7 @@ enum message_kind {
     MESSAGE_SAMPLES,
     MESSAGE_PHASES,
     MESSAGE_TABLE,
+    MESSAGE_PROBE,
     MESSAGE_KINDS
 };
 
@@ -23,7 +24,11 @@ struct message {
     int group, impl;    /* MESSAGE_POINT: whose row it is */
     enum status status; /* MESSAGE_POINT, and why: */
     char reason[sizeof((struct point *)0)->reason];
-    size_t bytes; /* MESSAGE_CEILING: a struct ceiling; MESSAGE_TABLE: lines for people; else CSV rows */
+    char flags[sizeof((struct point *)0)->flags];
+    double median_s; /* NAN: not timed */
+    /* MESSAGE_CEILING: a struct ceiling; MESSAGE_PROBE: a double, the best FMA probe so far, flop/s; MESSAGE_TABLE: lines
+     * for people; else CSV rows */
+    size_t bytes;
 };
 
 /* Sends one through the pipe. False: nobody reads any more. */

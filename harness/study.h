@@ -51,6 +51,7 @@ struct study {
     double max_time_s;   /* wall time a point's samples may take */
     int retry_noisy;     /* times that a point with noise flags is measured again */
     double budget_s;     /* wall time the whole study should take; 0 = no limit. See budget.h */
+    double wait_quiet_s; /* how long to wait for a quiet machine before it begins: quiet.h */
     double timeout_s;    /* a step of a point (its plan, one call) that takes longer is killed: TIMEOUT */
     double lr;           /* mu of the SGD step */
     size_t memory_limit; /* bytes a point may need; more is a SKIP row */

@@ -9,8 +9,10 @@
 #include "problem_string.h"
 #include "profile.h"
 #include "progress.h"
+#include "quiet.h"
 #include "record.h"
 #include "resume.h"
+#include "tally.h"
 #include "topology.h"
 #include "worker.h"
 
@@ -32,6 +34,7 @@ struct supervisor {
     struct record record;
     struct ceiling *ceilings;
     struct progress progress;
+    struct tally tally;
     double deadline;
     struct board board, own; /* the one that workers see; what this process knows */
     int board_file, lock;
@@ -171,6 +174,15 @@ static bool start_worker(struct supervisor *s)
 /* ---- what it reports ---- */
 
 /* A point that failed is said at once: a study may go on for hours. */
+/* The ceiling is the best probe of all: a disturbed one at the beginning is none. */
+static void note_probe(struct supervisor *s, const char *payload)
+{
+    double *best = &s->ceilings[s->task.thread_index].fma_flops[s->study->isa], probe;
+    memcpy(&probe, payload, sizeof probe);
+    if (isfinite(probe) && probe > *best)
+        *best = probe;
+}
+
 static void say_failure(struct supervisor *s, const struct message *point, const char *what)
 {
     char problem[PROBLEM_STRING_MAX];
@@ -181,17 +193,24 @@ static void say_failure(struct supervisor *s, const struct message *point, const
 /* row: the point as its line of points.csv, point->bytes long. */
 static void write_point(struct supervisor *s, const struct message *point, const char *row)
 {
-    char text[128];
+    char text[256], where[64], problem[PROBLEM_STRING_MAX], flags[sizeof point->flags];
     const struct layer *layer = layer_of(s, point->group);
     unsigned char *done = &done_of(s, point->group)[point->impl];
-    snprintf(text, sizeof text, "%s %s%s%s", conv_pass_name(output_of(s, point->group)),
-             s->study->impls[point->impl]->name, *layer->name ? " " : "", layer->name);
+    problem_string_print(&layer->problem, problem, sizeof problem);
+    snprintf(text, sizeof text, "%s %s %.100s", conv_pass_name(output_of(s, point->group)),
+             s->study->impls[point->impl]->name, *layer->name ? layer->name : problem);
+    snprintf(where, sizeof where, "process %d of %d: ", s->task.rep + 1, s->study->repetitions);
+    snprintf(flags, sizeof flags, "%.*s", (int)sizeof point->flags - 1, point->flags);
+    tally_add(&s->tally, s->task.rep * s->study->thread_count + s->task.thread_index, point->group,
+              point->impl, flags, point->median_s);
     if (point->status >= STATUS_FAIL) {
         s->failed = true;
         say_failure(s, point, text);
     }
     if (!*done) { /* else measured again */
-        progress_step(&s->progress, text);
+        char step[sizeof where + sizeof text];
+        snprintf(step, sizeof step, "%s%s", where, text);
+        progress_step(&s->progress, step);
         s->rows++;
     }
     *done += *done < UCHAR_MAX;
@@ -219,6 +238,11 @@ static bool receive(void *context, const struct message *message, const char *pa
         if (message->bytes != sizeof(struct ceiling))
             return false;
         note_ceiling(s, payload);
+        break;
+    case MESSAGE_PROBE:
+        if (message->bytes != sizeof(double))
+            return false;
+        note_probe(s, payload);
         break;
     case MESSAGE_SAMPLES:
         s->broken = record->samples >= 0 && !record_write(record->samples, payload, message->bytes);
@@ -461,6 +485,10 @@ static bool open_supervisor(struct supervisor *s, const struct study *study, int
         perror("tripass: cannot share memory with a worker");
         return false;
     }
+    if (!tally_open(&s->tally, study)) {
+        perror("tripass: cannot count points");
+        return false;
+    }
     if (study->layer_count)
         memcpy(board_layers(&s->own), study->layers, (size_t)study->layer_count * sizeof *study->layers);
     child_signals_catch();
@@ -480,6 +508,7 @@ static void close_supervisor(struct supervisor *s)
     topology_free(&s->topology);
     free(s->child.inbox.bytes);
     free(s->ceilings);
+    tally_close(&s->tally);
 }
 
 /* Opens the record of a new or a resumed study. Returns how many points are done, -1 on failure, which is said. */
@@ -513,6 +542,8 @@ int study_run(const struct study *study, int argc, char **argv)
         close_supervisor(&s);
         return 2;
     }
+    if (!study->check_only)
+        machine.quiet = quiet_wait(s.topology.pu, s.topology.pu_count, study->wait_quiet_s);
     if (study->budget_s > 0)
         s.deadline = clock_now() + study->budget_s;
     progress_start(&s.progress,
@@ -524,6 +555,7 @@ int study_run(const struct study *study, int argc, char **argv)
     run_all(&s);
     progress_clear(&s.progress);
     tell_budget(&s);
+    tally_say(&s.tally);
     count_points(&s);
     s.broken |= !record_close(&s.record, s.broken);
     machine.end = time(NULL);

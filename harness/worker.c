@@ -77,6 +77,8 @@ static void send_point(void *context, int impl, const struct point *point, const
     struct message message = {
         .kind = MESSAGE_POINT, .group = worker->group, .impl = impl, .status = point->status, .bytes = bytes};
     memcpy(message.reason, point->reason, sizeof message.reason);
+    memcpy(message.flags, point->flags, sizeof message.flags);
+    message.median_s = point->time.median;
     send(worker, message, text);
     free(text);
 }
@@ -128,7 +130,10 @@ static void walk(struct worker *worker, const struct topology *topology)
         page->impl = -1;
         page->step++;
         budget_share(&worker->board, a->thread_index, &group, a->deadline);
+        const double known = *group.best_flops;
         group_run(&group);
+        if (*group.best_flops > known)
+            send(worker, (struct message){.kind = MESSAGE_PROBE, .bytes = sizeof known}, group.best_flops);
     }
 }
 

@@ -62,7 +62,7 @@ class BadResults(Attack):
 
     def test_what_goes_wrong_after_the_check_is_not_published(self):
         for bad, reason in {"bad-later": "other bits", "bad-later_behind": "wrote outside", "bad-later_input": "",
-                            "bad-keeps": "unwritten", "bad-skips_equal": "other bits"}.items():
+                            "bad-keeps": "unwritten", "bad-skips_equal": ""}.items():
             for cache in "warm", "cold":
                 with self.subTest(bad, cache=cache):
                     self.setUp()

@@ -92,7 +92,7 @@ bad 'too large to count' run "$problem" --mb=2147483647 --ic=2147483647
 bad 10000 run "$problem" --mb=1:200 --ic=1:200
 bad groups run g2ic16ih14oc16kh3 --ic=3
 bad fit run ic16ih14oc16kh3 --hw=2
-bad '--samples=30' run "$problem" --samples=0
+bad '--samples=10' run "$problem" --samples=0
 bad --samples=2 run "$problem" --samples=1.5
 bad number run "$problem" --samples=nan
 bad time run "$problem" --max-time=0
