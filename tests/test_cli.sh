@@ -218,7 +218,7 @@ done
 good '^reference .* fwd,bwd,upd ' list
 good '^  reference  *bwd  yes' list "$problem"
 good ',1,relu,.*,OK,' check --bias --act=relu --impl=direct,onednn "$problem"
-good 'epoch  1 ' train --data="$dir/data" --mb=2 --epochs=1
+good 'epoch     loss' train --data="$dir/data" --mb=2 --epochs=1
 good '^allowed CPUs' info --threads=1
 
 rows 3 "$problem"
