@@ -99,10 +99,10 @@ void tally_say(struct tally *tally)
     for (int i = 0; i < TALLY_FLAGS && tally->flag[i].count; i++)
         fprintf(stderr, "%s%s %d", i ? ", " : " (", tally->flag[i].name, tally->flag[i].count);
     fputs(tally->flagged ? ")" : "", stderr);
-    if (!isnan(floor))
-        fprintf(
-            stderr,
-            "; noise floor %.2g %% over single processes: smaller differences of one process mean nothing",
-            100 * floor);
+    if (floor > 1)
+        fputs("; noise floor above 100 %: nothing can be concluded from one process", stderr);
+    else if (!isnan(floor))
+        fprintf(stderr, "; noise floor %.2g %%: smaller differences within one process mean nothing",
+                100 * floor);
     fputs("; scripts/verdict.py says what the study is worth\n", stderr);
 }

@@ -41,5 +41,5 @@ unshare --mount bash -euc '
   mount -t proc proc "$0/proc"
   mount -t sysfs -o ro sys "$0/sys"
   exec chroot "$0" env -i PATH=/usr/bin:/bin HOME=/root LC_ALL=C.UTF-8 TRIPASS_INSTALL=no \
-    ${TRIPASS_TEST_PROBLEMS:+TRIPASS_TEST_PROBLEMS=$TRIPASS_TEST_PROBLEMS} /tripass/scripts/test.sh
+    ${TRIPASS_TEST_PROBLEMS:+TRIPASS_TEST_PROBLEMS=$TRIPASS_TEST_PROBLEMS} /tripass/scripts/test.sh -LE system
 ' "$dir"
