@@ -39,6 +39,7 @@ void runs_find(const struct conv_problem *p, size_t pixel, int count, int tap, s
     const int down = tap / p->kw * (p->dh + 1) - p->ph, right = tap % p->kw * (p->dw + 1) - p->pw;
     int oh = (int)(pixel % plane / p->ow), ow = (int)(pixel % p->ow), n;
     ptrdiff_t from = 0;
+    bool same_plane = false; /* as the run before */
     s->runs = s->gaps = 0;
     for (int at = 0; at < count; at += n, ow = 0) {
         n = count - at < p->ow - ow ? count - at : p->ow - ow;
@@ -48,14 +49,18 @@ void runs_find(const struct conv_problem *p, size_t pixel, int count, int tap, s
         const int first = outside || iw >= 0 ? 0 : clamp((-iw + p->sw - 1) / p->sw, 0, n);
         const int end = outside ? 0 : clamp((p->iw - 1 - iw) / p->sw + 1, first, n);
         runs_add_gap(s, at, first);
-        if (end > first)
-            add_run(s, p->sw == 1,
+        if (end > first) {
+            add_run(s, p->sw == 1 && same_plane,
                     (struct run){from + (ptrdiff_t)ih * p->iw + iw + (ptrdiff_t)first * p->sw, at + first,
                                  end - first});
+            same_plane = true;
+        }
         runs_add_gap(s, at + end, n - end);
         if (++oh == p->oh) {
             oh = 0;
             from += image;
+            same_plane =
+                p->ic == 1 && same_plane; /* else other channels lie between, which others may write */
         }
     }
 }

@@ -1,6 +1,7 @@
 /* What one tap reads for a strip of output pixels: runs of input pixels, and the gaps between them where the tap leaves
- * the image. Runs that keep their distance are joined across the gap, which is masked: with as many output as input
- * columns and stride 1, a strip of one image is a single run.
+ * the image. Runs of a plane that keep their distance are joined across the gap, which is masked: with as many output
+ * as input columns and stride 1, a strip of one image is a single run. Backward adds to what a run covers, zeros to its
+ * gaps, so no run may reach into the plane of another channel, to which another thread adds.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_RUNS_H
