@@ -104,6 +104,7 @@ static void walk(struct worker *worker, const struct topology *topology)
     const struct assignment *a = &worker->assignment;
     struct page *page = worker->board.page;
     double expected_s[study->impl_count];
+    bool impl_left_out[study->impl_count];
     for (int g = 0; g < study_groups(study); g++) {
         const enum conv_tensor output = study->outputs[g % study->output_count];
         struct group group = {
@@ -117,6 +118,7 @@ static void walk(struct worker *worker, const struct topology *topology)
             .proven = board_proven(&worker->board, a->thread_index, g),
             .cost = board_cost(&worker->board, a->rep, a->thread_index, g),
             .expected_s = expected_s,
+            .impl_left_out = impl_left_out,
             .topology = topology,
             .page = page,
             .best_flops = &worker->assignment.best_flops,
