@@ -31,6 +31,7 @@ struct group {
     struct cost *cost;         /* per implementation and of the truth, see board.h; kept up to date */
     const struct topology *topology;
     struct page *page;
+    struct leftover *before; /* the process as it is to be for everyone */
     double *expected_s; /* per implementation, a part of the truth's included: see budget.h, like these: */
     double time_s, dearest_s; /* wall time for this group; for a single point at the least */
     double *best_flops;       /* the best FMA ceiling of the run at this thread count; kept up to date */
