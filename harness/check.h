@@ -34,9 +34,10 @@ bool check_runner(struct runner *runner, const struct truth *truth, struct point
 void check_mend(const struct data *data, enum fill fill);
 
 /* Checks that what was timed is what was checked. The inputs changed before every timed call; now they are whole again.
- * Three more runs: on changed inputs into what the last call left, then into NaN, which must give the same bits, so that
- * who computes only where the output was cleared shows; and on the data of the check, which must give its bits, so that who
- * keeps a result shows, and who goes wrong after some calls. No canary and no input may have changed. Returns false if it
+ * Three more runs (of short calls the first two three times): on changed inputs into what the last call left, then into NaN, which must give the same bits, so that
+ * who computes only where the output was cleared shows; and on the data of the check times powers of two, which must give
+ * its bits times powers of two, so that who keeps a result or an input shows, and who goes wrong after some calls. No canary
+ * and no input may have changed. Returns false if it
  * failed; the reason then begins with "after the samples". */
 bool check_timed(struct runner *runner, struct point *point);
 

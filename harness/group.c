@@ -80,6 +80,18 @@ static bool fits(const struct group *group, struct candidate *candidate)
     return true;
 }
 
+/* Who leaves something behind has failed, because others would be timed with it. */
+static bool leaves_nothing(const struct group *group, struct candidate *candidate)
+{
+    char text[128], reason[sizeof candidate->point.reason];
+    if (leftover_none(group->before, candidate->runner.impl->name, text, sizeof text))
+        return true;
+    memcpy(reason, candidate->point.reason, sizeof reason);
+    point_set_status(&candidate->point, STATUS_FAIL, "%.100s%sleft its process changed: %s", reason,
+                     *reason ? "; " : "", text);
+    return false;
+}
+
 /* Plans one. False: its row says why it goes no further. */
 static bool plan_one(const struct group *group, const struct data *data, struct candidate *candidate,
                      int impl)
@@ -93,6 +105,12 @@ static bool plan_one(const struct group *group, const struct data *data, struct 
         return false;
     if (!reason)
         reason = runner_plan(&candidate->runner, data, i, impl);
+    candidate->runner.impl = i; /* for who refuses, too */
+    if (!leaves_nothing(group, candidate)) {
+        if (!reason)
+            conv_plan_destroy(i, &candidate->runner.plan);
+        return false;
+    }
     if (reason) {
         point_set_status(point, STATUS_SKIP, "%s", *reason ? reason : "(no reason given)");
         return false;
@@ -213,6 +231,7 @@ static void time_batch(const struct group *group, struct candidate *candidates, 
         .cold = study->cache == CACHE_COLD,
         .seed = study->seed + (uint64_t)(group->page->group * study->repetitions + group->rep) +
                 ((uint64_t)attempt << 32),
+        .before = group->before,
         .pu = group->topology->pu,
         .best_flops = group->best_flops,
     };
@@ -234,51 +253,43 @@ static void time_batch(const struct group *group, struct candidate *candidates, 
     }
 }
 
-/* Who leaves something behind is not timed, because the others would be timed with it. What cannot be put back ends
- * the process: its supervisor knows whom the page names, and starts another one. */
-static bool leaves_nothing_behind(const struct leftover *before, struct candidate *candidate)
+static void check_batch(const struct group *group, struct candidate *candidates, int count,
+                        const struct data *data, const struct truth *truth)
 {
-    char text[128];
-    const bool mended = leftover_mend(before, text, sizeof text);
-    if (!mended) {
-        fprintf(stderr, "tripass: %s changed its process for good: %s\n", candidate->runner.impl->name, text);
-        abort();
-    }
-    if (*text)
-        point_set_status(&candidate->point, STATUS_FAIL, "run left its process changed: %s", text);
-    return !*text;
-}
-
-static void check_batch(struct candidate *candidates, int count, const struct data *data,
-                        const struct truth *truth)
-{
-    struct leftover *before = leftover_look(data->threads);
     data_fill(data, truth->fill);
-    for (int i = 0; i < count && before; i++) {
+    for (int i = 0; i < count; i++) {
+        if (!candidates[i].passed)
+            continue;
         const double start = clock_now();
-        if (candidates[i].passed)
-            candidates[i].passed = check_runner(&candidates[i].runner, truth, &candidates[i].point) &&
-                                   leaves_nothing_behind(before, &candidates[i]);
+        const bool right = check_runner(&candidates[i].runner, truth, &candidates[i].point);
+        candidates[i].passed = leaves_nothing(group, &candidates[i]) && right;
         candidates[i].cost_s += clock_now() - start;
     }
-    leftover_free(before);
 }
 
 /* What is wrong afterwards has no time. Plain inputs are shared, so nobody knows who has spoilt one: they are made good
  * again, and who does so shows in the runs that follow. */
-static void check_what_was_timed(struct candidate *candidates, int count)
+static void check_what_was_timed(const struct group *group, struct candidate *candidates, int count)
 {
     check_mend(candidates[0].runner.data, FILL_REAL);
     for (int i = 0; i < count; i++) {
         struct candidate *candidate = &candidates[i];
-        const double start = clock_now();
-        if (!is_timed(candidate) || check_timed(&candidate->runner, &candidate->point))
+        if (!is_timed(candidate))
             continue;
-        candidate->passed = false;
+        const double start = clock_now();
+        const bool right = check_timed(&candidate->runner, &candidate->point);
+        candidate->passed = leaves_nothing(group, candidate) && right;
+        candidate->cost_s += clock_now() - start;
+        if (*candidate->series.left) {
+            candidate->passed = false;
+            point_set_status(&candidate->point, STATUS_FAIL, "left its process changed: %s",
+                             candidate->series.left);
+        }
+        if (candidate->passed)
+            continue;
         candidate->series.n = 0;
         candidate->point.time = stats_of(NULL, 0);
         candidate->point.gflops = candidate->point.pct_peak = (double)NAN;
-        candidate->cost_s += clock_now() - start;
     }
 }
 
@@ -331,21 +342,21 @@ static void run_batch(struct group *group, struct candidate *candidates, int cou
     alloc_batch(group, candidates, count);
     for (int kind = 0; kind < TRUTHS; kind++) /* the last, FILL_REAL, is what calls are timed on */
         if (truth[kind].count)
-            check_batch(candidates, count, data, &truth[kind]);
+            check_batch(group, candidates, count, data, &truth[kind]);
     for (int attempt = 0, due = count; due > 0; attempt++) {
         if (!study->check_only)
             time_batch(group, candidates, count, attempt,
                        fmin(study->max_time_s, fmax((end - clock_now()) / count, LEAST_TIME_S)));
         if (!study->check_only)
-            check_what_was_timed(candidates, count);
+            check_what_was_timed(group, candidates, count);
         const bool still_pinned = topology_pinned(group->topology, group->threads);
         due = 0;
         for (int i = 0; i < count; i++) {
             if (!candidates[i].due)
                 continue;
             emit(group, &candidates[i], pinned && still_pinned);
-            candidates[i].due =
-                attempt < study->retry_noisy && *candidates[i].point.flags && clock_now() < end;
+            candidates[i].due = candidates[i].passed && attempt < study->retry_noisy &&
+                                *candidates[i].point.flags && clock_now() < end;
             due += candidates[i].due;
         }
     }

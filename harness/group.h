@@ -31,6 +31,7 @@ struct group {
     struct cost *cost;         /* per implementation and of the truth, see board.h; kept up to date */
     const struct topology *topology;
     struct page *page;
+    struct leftover *before; /* the process as it is to be for everyone */
     double *expected_s;    /* per implementation, a part of the truth's included: see budget.h, like these: */
     bool *impl_left_out;   /* per implementation */
     const char *left_out;  /* "layer", "thread count" or "repetition", if that is left out; else NULL */

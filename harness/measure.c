@@ -35,6 +35,13 @@ static void call_untimed(const struct measurement *measurement, struct series *s
         runner_run(series->runner, 1);
 }
 
+/* What its call left behind, of which the first is kept. */
+static void look_behind(const struct measurement *measurement, struct series *series)
+{
+    char again[sizeof series->left], *text = *series->left ? again : series->left;
+    leftover_none(measurement->before, series->runner->impl->name, text, sizeof series->left);
+}
+
 static void call_timed(const struct measurement *measurement, struct series *series, int round, int order)
 {
     const struct noise_watch watch = {"", measurement->pu, measurement->threads};
@@ -49,6 +56,7 @@ static void call_timed(const struct measurement *measurement, struct series *ser
     noise_read(&watch, after);
     noise_add(&series->noise, before, after, calls_s);
     series->timing[series->n++] = (struct timing){round, order, seconds, measurement->handoff_ns};
+    look_behind(measurement, series);
     series->spent_s += clock_now() - start;
 }
 
@@ -72,7 +80,8 @@ static bool narrow_enough(const struct measurement *measurement, struct series *
 /* The reason why a series ends now, or NULL. */
 static const char *stop(const struct measurement *measurement, struct series *series)
 {
-    return series->n >= measurement->samples           ? "samples"
+    return *series->left                               ? "left-behind"
+           : series->n >= measurement->samples         ? "samples"
            : series->spent_s > measurement->max_time_s ? "max_time"
            : narrow_enough(measurement, series)        ? "ci"
                                                        : NULL;
@@ -104,11 +113,13 @@ static double sgd_step(const struct runner *runner, double lr)
 static void prepare(const struct measurement *measurement, struct series *series, double shortest_s)
 {
     series->n = series->next_look = 0;
+    series->left[0] = '\0';
     series->noise = (struct noise){0};
     if (measurement->cold)
         runner_copy_sets(series->runner);
     const double start = clock_now();
     call_untimed(measurement, series);
+    look_behind(measurement, series);
     const double call_s = series->runner->last_s;
     series->inner_reps = call_s < shortest_s ? (int)ceil(shortest_s / fmax(call_s, 1e-9)) : 1;
     series->spent_s = clock_now() - start;

@@ -28,6 +28,7 @@
 #define TRIPASS_MEASURE_H
 
 #include "handoff.h"
+#include "leftover.h"
 #include "noise.h"
 #include "runner.h"
 
@@ -48,6 +49,8 @@ struct series {
     const char *stop_reason; /* "samples", "ci" or "max_time" */
     struct noise noise;
     struct handoff_states handoff; /* handoff_keeps: which timings the row is about */
+    char left
+        [128]; /* what it left behind in its process in a timed call, which ends its samples; "": nothing */
     double sgd_s; /* upd: median time of w -= lr * gradient on the native gradient; else NAN */
 };
 
@@ -57,10 +60,11 @@ struct measurement {
     double ci_percent, max_time_s, lr;
     bool cold;
     uint64_t seed;
-    const int *pu;      /* OS indices of the team's CPUs */
-    double *best_flops; /* the best FMA ceiling known; raised by a better one */
-    double handoff_ns;  /* of the round that runs */
-    double peak_flops;  /* result: median of the rounds' FMA ceilings */
+    struct leftover *before; /* its process, as it is to be */
+    const int *pu;           /* OS indices of the team's CPUs */
+    double *best_flops;      /* the best FMA ceiling known; raised by a better one */
+    double handoff_ns;       /* of the round that runs */
+    double peak_flops;       /* result: median of the rounds' FMA ceilings */
 };
 
 /* Runners are allocated and hold imported inputs; `timing` has room for measurement->samples. Fills in the rest of

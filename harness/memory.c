@@ -12,8 +12,9 @@
 
 enum {
     HUGE_PAGE = 2 << 20,
-    CANARY = 4096, /* bytes on either side: wider than any vector or row that a kernel may write too far */
+    CANARY = 1 << 16, /* bytes on either side: wider than most rows that a kernel may write too far */
     CANARY_BYTE = 0xC5,
+    GUARD = 1 << 16, /* bytes that nobody may touch on either side: a multiple of any page */
     /* An odd number of lines near 4096 / golden ratio past a page: successive places spread evenly over the 64
      * lines of a 4 KiB page, which is one way of a 32 KiB L1 cache. */
     STAGGER = 4096 + 39 * 64,
@@ -21,12 +22,18 @@ enum {
     CHUNK = 1 << 16 /* bytes that one thread touches or hashes at a time */
 };
 
+static uintptr_t round_up(uintptr_t address)
+{
+    return (address + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+}
+
 size_t buffer_footprint(size_t bytes)
 {
-    size_t around = 2 * CANARY + PLACES * STAGGER + 2 * (size_t)HUGE_PAGE, sum;
-    if (__builtin_add_overflow(bytes, around, &sum) || sum > PTRDIFF_MAX)
+    const size_t within = 2 * CANARY + PLACES * STAGGER, around = 2 * GUARD + 2 * (size_t)HUGE_PAGE;
+    size_t sum;
+    if (__builtin_add_overflow(bytes, within + around, &sum) || sum > PTRDIFF_MAX)
         return SIZE_MAX;
-    return sum & ~(size_t)(HUGE_PAGE - 1);
+    return 2 * GUARD + HUGE_PAGE + round_up(bytes + within); /* a huge page more to begin at one's boundary */
 }
 
 static unsigned char *canary_before(const struct buffer *buffer)
@@ -48,9 +55,12 @@ bool buffer_alloc(struct buffer *buffer, size_t bytes, int place, int poison, in
         *buffer = (struct buffer){0};
         return false;
     }
-    uintptr_t start = ((uintptr_t)buffer->map + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
-    madvise((void *)start, buffer->map_bytes - (start - (uintptr_t)buffer->map), MADV_HUGEPAGE);
+    const uintptr_t start = round_up((uintptr_t)buffer->map + GUARD);
     buffer->data = (void *)(start + CANARY + (size_t)(place % PLACES) * STAGGER);
+    const uintptr_t end = round_up((uintptr_t)canary_after(buffer) + CANARY);
+    madvise((void *)start, end - start, MADV_HUGEPAGE);
+    mprotect((void *)(start - GUARD), GUARD, PROT_NONE);
+    mprotect((void *)end, GUARD, PROT_NONE);
     buffer_poison(buffer, poison, threads);
     buffer_canaries_restore(buffer);
     return true;
@@ -94,17 +104,15 @@ size_t buffer_poisoned(const struct buffer *buffer, int threads, size_t *first)
     return poisoned;
 }
 
+/* All bytes are equal if the first is right and each equals the one behind it. */
 static bool all_canary(const unsigned char *bytes)
 {
-    for (int i = 0; i < CANARY; i++)
-        if (bytes[i] != CANARY_BYTE)
-            return false;
-    return true;
+    return *bytes == CANARY_BYTE && !memcmp(bytes, bytes + 1, CANARY - 1);
 }
 
 bool buffer_canaries_intact(const struct buffer *buffer)
 {
-    return all_canary(canary_before(buffer)) && all_canary(canary_after(buffer));
+    return !buffer->map || (all_canary(canary_before(buffer)) && all_canary(canary_after(buffer)));
 }
 
 /* FNV-1a over words, mixed with the chunk's position so that the sum over chunks may be taken in any order. */

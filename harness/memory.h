@@ -1,10 +1,11 @@
 /* Every byte that implementations work on. A buffer is anonymous memory of its own:
  *
- *     2 MiB boundary | stagger | canary | data, 64-byte aligned | canary
+ *     guard | 2 MiB boundary | stagger | canary | data, 64-byte aligned | canary | ... | 2 MiB boundary | guard
  *
  * in huge pages where the system gives them; first touched by the team in the static partition, so that pages lie
  * near the threads that will use them; staggered, so that tensors of power-of-two sizes do not start in the same
- * cache set; with canaries, so that a write outside is seen.
+ * cache set. A write outside is seen: up to 64 KiB off by the canary, from the guard on, which cannot be written, by a
+ * crash. What falls between them is not seen: the guards keep to the boundaries, for a huge page must be of one kind.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_MEMORY_H

@@ -312,6 +312,52 @@ double runner_run_changing(struct runner *runner, int calls, uint64_t draw)
     return runner->last_s = seconds;
 }
 
+/* phi(2 x) = 2 phi(x) */
+static bool scales(enum activation_kind phi)
+{
+    return phi == ACTIVATION_IDENTITY || phi == ACTIVATION_RELU || phi == ACTIVATION_LEAKY_RELU;
+}
+
+/* The powers of two of each tensor; of the output that of its inputs together. */
+static void find_exponents(const struct runner *runner, int exponent[RUNNER_TENSORS])
+{
+    const enum conv_tensor output = runner->plan.output;
+    const bool linear = output != CONV_DST || scales(runner->plan.layer.activation);
+    exponent[output] = 0;
+    for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
+        if (t != output)
+            exponent[output] += exponent[t] = linear ? 1 + (int)t : 0;
+    /* b as what it is added to; of y only phi' matters; db is a sum of dst. */
+    exponent[RUNNER_BESIDE] = output == CONV_SRC ? 0 : exponent[CONV_DST];
+}
+
+static void scale(float *data, size_t bytes, int exponent, int threads)
+{
+    const float factor = ldexpf(1, exponent);
+    const size_t words = bytes / sizeof *data;
+#pragma omp parallel for simd num_threads(threads) schedule(static)
+    for (size_t i = 0; i < words; i++)
+        data[i] *= factor;
+}
+
+void runner_scale_inputs(const struct runner *runner, int sign)
+{
+    int exponent[RUNNER_TENSORS];
+    find_exponents(runner, exponent);
+    for (int t = 0; t < RUNNER_TENSORS; t++)
+        if (!runner_writes(runner, t) && exponent[t])
+            scale(runner->tensor[t], tensor_bytes(runner, t), sign * exponent[t], runner->data->threads);
+}
+
+void runner_scale_result(const struct runner *runner)
+{
+    int exponent[RUNNER_TENSORS];
+    find_exponents(runner, exponent);
+    for (int t = 0; t < RUNNER_TENSORS; t++)
+        if (runner_writes(runner, t) && exponent[t])
+            scale(runner->tensor[t], tensor_bytes(runner, t), -exponent[t], runner->data->threads);
+}
+
 bool runner_canaries_intact(const struct runner *runner)
 {
     bool intact =

@@ -98,6 +98,13 @@ double runner_run(struct runner *runner, int calls);
  * not in its time. Afterwards the first set's inputs are what they were. */
 double runner_run_changing(struct runner *runner, int calls, uint64_t draw);
 
+/* Multiplies the inputs of the first set by powers of two, each by its own, or takes that back: `sign` 1 or -1. No bit is
+ * lost. Since a pass is linear in each of its inputs and rounding knows no scales, the result then is the former one times a
+ * power of two, bit for bit; runner_scale_result takes that out of the outputs. Where an activation is not linear in that
+ * sense, all powers are 1. */
+void runner_scale_inputs(const struct runner *runner, int sign);
+void runner_scale_result(const struct runner *runner);
+
 /* From now on runs rotate through all the sets that runner_alloc had memory for: copies of the first. */
 void runner_copy_sets(struct runner *runner);
 

@@ -105,6 +105,10 @@ static void walk(struct worker *worker, const struct topology *topology)
     struct page *page = worker->board.page;
     double expected_s[study->impl_count];
     bool impl_left_out[study->impl_count];
+    char ignored[128];
+    struct leftover *before = leftover_look(study->threads[a->thread_index]);
+    if (!before)
+        abort(); /* some kilobytes: the supervisor reports the crash */
     for (int g = 0; g < study_groups(study); g++) {
         const enum conv_tensor output = study->outputs[g % study->output_count];
         struct group group = {
@@ -121,6 +125,7 @@ static void walk(struct worker *worker, const struct topology *topology)
             .impl_left_out = impl_left_out,
             .topology = topology,
             .page = page,
+            .before = before,
             .best_flops = &worker->assignment.best_flops,
             .emit = send_point,
             .emit_profile = send_profile,
@@ -132,11 +137,13 @@ static void walk(struct worker *worker, const struct topology *topology)
         page->impl = -1;
         page->step++;
         budget_share(&worker->board, a->thread_index, &group, a->deadline);
+        leftover_mend(before, ignored, sizeof ignored); /* what a pilot run left is no point's fault */
         const double known = *group.best_flops;
         group_run(&group);
         if (*group.best_flops > known)
             send(worker, (struct message){.kind = MESSAGE_PROBE, .bytes = sizeof known}, group.best_flops);
     }
+    leftover_free(before);
 }
 
 /* Takes the layers from the board. The page then tells how far this worker has come. False: errno says why. */

@@ -50,7 +50,9 @@ class BadResults(Attack):
         for bad, reason in {
                 "bad-half": "export left 36 of", "bad-first_half": "export left", "bad-nothing_out": "export left",
                 "bad-lazy": "differ", "bad-behind_plain": "wrote outside", "bad-first_behind": "wrote outside",
-                "bad-export_behind": "wrote outside", "bad-changes_plain": "import changed", "bad-first_import": "import changed",
+                "bad-export_behind": "wrote outside", "bad-behind_far": "wrote outside", "bad-before_far": "wrote outside",
+                "bad-plan_rounds": "rounding mode", "bad-wrong_and_rounds": "rounding mode",
+                "bad-alarms": "interval timers", "bad-fewer_threads": "OpenMP's settings", "bad-changes_plain": "import changed", "bad-first_import": "import changed",
                 "bad-flushes": "denormal", "bad-rounds": "rounding mode", "bad-rounds_all": "rounding mode",
                 "bad-nices": "niceness", "bad-unpins": "CPU affinity", "bad-limits": "resource limits",
                 "bad-plan_output": "plan changed", "bad-plan_threads": "plan changed"}.items():
@@ -62,7 +64,8 @@ class BadResults(Attack):
 
     def test_what_goes_wrong_after_the_check_is_not_published(self):
         for bad, reason in {"bad-later": "other bits", "bad-later_behind": "wrote outside", "bad-later_input": "",
-                            "bad-keeps": "unwritten", "bad-skips_equal": ""}.items():
+                            "bad-keeps": "unwritten", "bad-skips_equal": "depends on",
+                            "bad-keeps_weights": "other bits"}.items():
             for cache in "warm", "cold":
                 with self.subTest(bad, cache=cache):
                     self.setUp()
@@ -70,6 +73,20 @@ class BadResults(Attack):
                         self.assertEqual((row["status"], row["t_median_s"], row["n"]), ("FAIL", "", "0"))
                         self.assertIn("after the samples", row["reason"])
                         self.assertIn(reason, row["reason"])
+
+    def test_what_is_left_behind_later(self):
+        for bad in "bad-later_rounds", "bad-first_later_rounds":
+            with self.subTest(bad):
+                self.setUp()
+                for row in self.rows_of("run", bad, "--reps=1", "--samples=9"):
+                    self.assertEqual((row["status"], row["n"]), ("FAIL", "0"))
+                    self.assertIn("left its process changed: rounding mode", row["reason"])
+
+    def test_what_cannot_be_put_back_ends_the_process(self):
+        for bad in "bad-spins", "bad-first_spins", "bad-far_off":
+            with self.subTest(bad):
+                self.setUp()
+                self.assertEqual({row["status"] for row in self.rows_of("check", bad)}, {"CRASH"})
 
     def test_texts_of_plans(self):
         self.assertEqual({row["detail"] for row in self.rows_of("check", "bad-unterminated")}, {"x" * 63})

@@ -10,12 +10,14 @@
 
 /* clang-format off */
 #define BAD_FIRST(X) \
-    X(first_half) X(first_behind) X(first_import)
+    X(first_half) X(first_behind) X(first_import) X(first_later_rounds) X(first_spins)
 #define BAD_RESULTS(X) \
     X(one_off) X(one_off_later) X(bound_infinite) X(bound_nan) X(tap) X(half) X(nothing_out) X(lazy) \
     X(behind_plain) X(export_behind) X(changes_plain) X(later) X(later_behind) X(later_input) X(keeps) \
     X(skips_equal) X(flushes) X(rounds) X(rounds_all) X(nices) X(unpins) X(limits) X(plan_output) \
-    X(plan_threads) X(unterminated) X(no_reason)
+    X(plan_threads) X(unterminated) X(no_reason) X(behind_far) X(before_far) X(far_off) \
+    X(keeps_weights) X(wrong_and_rounds) X(plan_rounds) X(later_rounds) X(spins) X(alarms) \
+    X(fewer_threads)
 #define BAD_PROCESSES(X) \
     X(abort) X(exit_0) X(exit_2) X(exit_127) X(raw_exit) X(quick_exit) X(exec) X(thread_exit) \
     X(terminate) X(plan_exit) X(refuse_exit) X(import_exit) X(export_exit) X(destroy_crash) \

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <fenv.h>
 #include <math.h>
+#include <omp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -153,6 +155,11 @@ static void write_behind_input(const struct conv_plan *plan, float *const tensor
 BAD(behind_plain, write_behind_input(plan, tensor));
 BAD(first_behind, write_behind_input(plan, tensor));
 
+/* Outside, beyond the nearest page; and where the buffer's huge page ends (memory.h). */
+BAD(behind_far, out[n + 1024 + 16] = 7);
+BAD(before_far, out[-1 - 1024 - 16] = 7);
+BAD(far_off, ((float *)((uintptr_t)out & ~(((uintptr_t)2 << 20) - 1)))[-1] = 7);
+
 static void out_and_behind(const struct conv_plan *plan, enum conv_tensor t, const float *native,
                            float *plain)
 {
@@ -232,6 +239,30 @@ const struct conv_impl bad_skips_equal_impl = {.name = "bad-skips_equal",
                                                .plan = bad_plan,
                                                .run = run_skipping};
 
+/* Computes with the weights that it saw when it was checked. */
+static void run_keeping_weights(const struct conv_plan *plan, float *const tensor[CONV_TENSORS],
+                                void *scratch)
+{
+    static int calls[CONV_TENSORS];
+    static float *weights[CONV_TENSORS];
+    float *seen[CONV_TENSORS] = {tensor[0], tensor[1], tensor[2]};
+    const enum conv_tensor t = plan->output == CONV_WEI ? CONV_SRC : CONV_WEI;
+    if (++calls[plan->output] == CHECKED) {
+        weights[plan->output] = malloc(plan->bytes[t]);
+        memcpy(weights[plan->output], tensor[t], plan->bytes[t]);
+    }
+    if (calls[plan->output] >= CHECKED)
+        seen[t] = weights[plan->output];
+    bad_right(plan, seen, scratch);
+}
+const struct conv_impl bad_keeps_weights_impl = {.name = "bad-keeps_weights",
+                                                 .family = "bad",
+                                                 .summary = "",
+                                                 .source = "",
+                                                 .exact = true,
+                                                 .plan = bad_plan,
+                                                 .run = run_keeping_weights};
+
 /* ---- what it leaves behind ---- */
 
 static void flush_tiny(void)
@@ -251,6 +282,30 @@ static void round_all(int threads)
     fesetround(FE_TOWARDZERO);
 }
 BAD(rounds_all, round_all(plan->threads));
+BAD(wrong_and_rounds, fesetround(FE_UPWARD); out[0] += 1);
+LATER(later_rounds, fesetround(FE_UPWARD));
+LATER(first_later_rounds, round_all(plan->threads));
+static const char *plan_rounding(struct conv_plan *plan)
+{
+    fesetround(FE_UPWARD);
+    return bad_plan(plan);
+}
+static void *spin(void *nothing)
+{
+    for (volatile int *i = nothing;; *i += 1)
+        ;
+    return NULL;
+}
+static void spin_beside(void)
+{
+    static int counted;
+    pthread_t thread;
+    pthread_create(&thread, NULL, spin, &counted);
+}
+BAD(spins, spin_beside());
+BAD(first_spins, spin_beside());
+BAD(alarms, alarm(1));
+BAD(fewer_threads, omp_set_dynamic(1));
 BAD(nices, setpriority(PRIO_PROCESS, 0, 19));
 
 static void unpin(void)
@@ -302,6 +357,7 @@ static const char *refuse_silently(const struct conv_problem *problem, enum conv
                                                 .exact = true,                                               \
                                                 .run = bad_right,                                            \
                                                 __VA_ARGS__}
+BAD_PLAN(plan_rounds, .plan = plan_rounding);
 BAD_PLAN(plan_output, .plan = plan_other_output);
 BAD_PLAN(plan_threads, .plan = plan_other_threads);
 BAD_PLAN(unterminated, .plan = plan_unterminated);
