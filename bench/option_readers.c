@@ -162,7 +162,7 @@ void option_read_batch(const struct option_rule *rule, const char *value, struct
 
 void option_read_format(const struct option_rule *rule, const char *value, struct options *options)
 {
-    options->explain.format = page_format_find(value);
+    options->explain.format = sheet_format_find(value);
     if (!options->explain.format)
         usage_error("--%s=%s: no such format; try text, latex or html", rule->name, value);
 }
