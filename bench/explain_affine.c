@@ -173,14 +173,16 @@ void explain_affine(const struct lesson *lesson)
 {
     const struct conv_problem problem = affine_problem(&lesson->problem);
     struct lesson affine = lesson_open(lesson, &problem);
-    sheet_text(
-        &lesson->sheet,
-        "%s of %s: an affine layer is a $1 × 1$ convolution on $1 × 1$ images, with the same passes in the "
-        "program. Each image is a column of $X$ and of $Y$, and a row of $∂L/∂X$ and $∂L/∂Y$. $W$ has one "
-        "row for each of the %s and one column for each of the %s.",
-        is_affine(&lesson->problem) ? "This problem is one already" : "A small example",
-        lesson_count(problem.mb, "image"), lesson_count(problem.oc, "output"),
-        lesson_count(problem.ic, "input"));
+    sheet_text(&lesson->sheet,
+               "An affine layer is a $1 × 1$ convolution on $1 × 1$ images, with the same passes in the "
+               "program. %s Each "
+               "image is a column of $X$ and of $Y$, and a row of $∂L/∂X$ and $∂L/∂Y$; here there is %s. $W$ "
+               "has one row "
+               "for each of %s and one column for each of %s.",
+               is_affine(&lesson->problem) ? "This problem is one."
+                                           : "This problem is not; here is one that is, mb1ic3ih1oc2kh1.",
+               lesson_count(problem.mb, "image"), lesson_count(problem.oc, "output"),
+               lesson_count(problem.ic, "input"));
     derivation_show(lesson);
     sheet_text(&lesson->sheet,
                "In symbols; $∂a$ is short for $∂L/∂a$, and $∂w_ji$ stands in row $i$ and column $j$ of "

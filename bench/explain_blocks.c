@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHOWN = 16 }; /* sums of a kind that are written out */
+/* Sums of a kind are written out in at most so many lines, of so many bytes and characters. */
+enum { LINES = 24, LINE = 256, LINE_WIDTH = 76, WORDS = 128 };
 
 const char *explain_blocks_refuse(const struct conv_problem *p)
 {
@@ -90,46 +91,57 @@ struct sum_rule {
     enum conv_tensor output;
 };
 
-static void name_print(char *to, size_t bytes, const char *format, const int axes[2], const int at[AXES])
+/* Lines of a derivation that sums are packed into. */
+struct lines {
+    int count;
+    char text[LINES][LINE];
+    struct sheet_step step[LINES];
+};
+
+/* Begins a new line, or adds to the last one if it stays short enough. */
+static void lines_add(struct lines *lines, bool begin, const char *words)
 {
-    snprintf(to, bytes, format, at[axes[0]] + 1, at[axes[1]] + 1);
+    char *last = lines->count ? lines->text[lines->count - 1] : NULL;
+    if (!begin && sheet_width(last) + sheet_width(words) <= LINE_WIDTH) {
+        snprintf(last + strlen(last), LINE - strlen(last), "%s", words);
+    } else if (lines->count < LINES) {
+        snprintf(lines->text[lines->count], LINE, "%s%s", begin ? "" : "  ", words);
+        lines->step[lines->count] = (struct sheet_step){lines->text[lines->count], ""};
+        lines->count++;
+    }
 }
 
-/* One sum: a line for each term. */
-static void sum_show(const struct lesson *lesson, const struct sum_rule *rule, int at[AXES], int terms)
+static void sum_add(struct lines *lines, const struct sum_rule *rule, int at[AXES], int terms)
 {
-    struct sheet_step step[SHOWN];
-    char formula[SHOWN][160];
-    const int lines = terms < SHOWN ? terms : SHOWN;
-    for (int k = 0; k < lines; k++) {
-        char result[48], first[48], second[48];
+    char format[WORDS], words[WORDS];
+    snprintf(format, sizeof format, "%s =", rule->result);
+    snprintf(words, sizeof words, format, at[rule->result_axes[0]] + 1, at[rule->result_axes[1]] + 1);
+    lines_add(lines, true, words);
+    for (int k = 0; k < terms; k++) {
         at[rule->over] = k;
-        name_print(result, sizeof result, rule->result, rule->result_axes, at);
-        name_print(first, sizeof first, rule->first, rule->first_axes, at);
-        name_print(second, sizeof second, rule->second, rule->second_axes, at);
-        if (k == 0)
-            snprintf(formula[k], sizeof formula[k], "%s = %s ⋆ %s", result, first, second);
-        else
-            snprintf(formula[k], sizeof formula[k], "    + %s ⋆ %s", first, second);
-        step[k] = (struct sheet_step){formula[k], k == SHOWN - 1 && terms > SHOWN ? "and so on" : ""};
+        snprintf(format, sizeof format, "%s%s ⋆ %s", k ? " + " : " ", rule->first, rule->second);
+        snprintf(words, sizeof words, format, at[rule->first_axes[0]] + 1, at[rule->first_axes[1]] + 1,
+                 at[rule->second_axes[0]] + 1, at[rule->second_axes[1]] + 1);
+        lines_add(lines, false, words);
     }
-    sheet_derivation(&lesson->sheet, lines, step);
 }
 
 static void sums_show(const struct lesson *lesson, const struct sum_rule *rule)
 {
     const struct conv_problem *p = &lesson->problem;
     const int extent[AXES] = {p->mb, p->oc, p->ic}, *axes = rule->result_axes;
+    struct lines lines = {0};
     int shown = 0;
     sheet_text(&lesson->sheet, "%s: $%s$. Written out:", rule->words, rule->formula);
     for (int a = 0; a < extent[axes[0]]; a++)
-        for (int b = 0; b < extent[axes[1]] && shown < SHOWN; b++, shown++) {
+        for (int b = 0; b < extent[axes[1]] && lines.count < LINES; b++, shown++) {
             int at[AXES] = {0};
             at[axes[0]] = a, at[axes[1]] = b;
-            sum_show(lesson, rule, at, extent[rule->over]);
+            sum_add(&lines, rule, at, extent[rule->over]);
         }
-    if (shown < extent[axes[0]] * extent[axes[1]])
-        sheet_text(&lesson->sheet, "and so on: %d of %d sums are shown.", shown,
+    sheet_derivation(&lesson->sheet, lines.count, lines.step);
+    if (lines.count == LINES)
+        sheet_text(&lesson->sheet, "and so on: these are about %d of %d sums.", shown,
                    extent[axes[0]] * extent[axes[1]]);
     sheet_text(&lesson->sheet,
                "All these convolutions of one channel and one image (direct), added up, and the pass as a "

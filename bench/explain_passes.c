@@ -4,6 +4,7 @@
 #include "problem_string.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* As many planes as are shown of a tensor, or as many blocks: the rest is "likewise". */
 enum { SHOWN = 8 };
@@ -11,15 +12,17 @@ enum { SHOWN = 8 };
 static void planes_show(const struct lesson *lesson, enum conv_tensor tensor)
 {
     static const char letter[CONV_TENSORS] = {'x', 'w', 'y'};
+    char equation[SHOWN * 32] = "";
+    struct sheet_matrix plane[SHOWN];
     int extent[4], shown = 0;
     conv_extents(&lesson->problem, tensor, extent);
     for (int a = 0; a < extent[0]; a++)
         for (int b = 0; b < extent[1] && shown < SHOWN; b++, shown++) {
-            char equation[32];
-            snprintf(equation, sizeof equation, "%c(%d,%d) = @", letter[tensor], a + 1, b + 1);
-            lesson_show(lesson, extent[0] * extent[1] == 1 ? equation + 8 : equation,
-                        (struct sheet_matrix[]){lesson_plane(lesson, tensor, false, a, b)});
+            snprintf(equation + strlen(equation), 32, "%s%c(%d,%d) = @", shown ? "   " : "", letter[tensor],
+                     a + 1, b + 1);
+            plane[shown] = lesson_plane(lesson, tensor, false, a, b);
         }
+    lesson_show(lesson, equation, plane);
     if (shown < extent[0] * extent[1])
         sheet_text(&lesson->sheet, "and so on: %d of %d are shown.", shown, extent[0] * extent[1]);
 }
@@ -29,12 +32,13 @@ static void sizes_text(const struct lesson *lesson)
     const struct conv_problem *p = &lesson->problem;
     char text[PROBLEM_STRING_MAX];
     problem_string_print(p, text, sizeof text);
-    sheet_text(
-        &lesson->sheet,
-        "%s: %s of %s, $%d × %d$ pixels each; kernels of $%d × %d$; zero padding of %d above and %d to the "
-        "left; stride %d and %d; %s of $%d × %d$ pixels.",
-        text, lesson_count(p->mb, "image"), lesson_count(p->ic, "channel"), p->ih, p->iw, p->kh, p->kw, p->ph,
-        p->pw, p->sh, p->sw, lesson_count(p->oc, "output channel"), p->oh, p->ow);
+    sheet_text(&lesson->sheet,
+               "%s: %s of %s and $%d × %d$ pixels; kernels of $%d × %d$; zero padding of %s; stride %s; %s "
+               "of $%d × %d$ "
+               "pixels.",
+               text, lesson_count(p->mb, "image"), lesson_count(p->ic, "channel"), p->ih, p->iw, p->kh, p->kw,
+               lesson_both(p->ph, p->pw), lesson_both(p->sh, p->sw), lesson_count(p->oc, "output channel"),
+               p->oh, p->ow);
 }
 
 void explain_layer(const struct lesson *lesson)

@@ -125,9 +125,9 @@ static void zeros_text(const struct lesson *lesson)
     const int above = place_h(p, 0), left = place_w(p, 0);
     if (p->sh > 1 || p->sw > 1)
         sheet_text(&lesson->sheet,
-                   "The stride of %d and %d puts %d and %d zeros between the pixels of $∂L/∂y$: a transposed "
-                   "convolution.",
-                   p->sh, p->sw, p->sh - 1, p->sw - 1);
+                   "Between the pixels of $∂L/∂y$ there are zeros, one less than the stride of %s: a "
+                   "transposed convolution.",
+                   lesson_both(p->sh, p->sw));
     if (above < 0 || left < 0)
         sheet_text(&lesson->sheet, "Outer pixels of $∂L/∂y$ that saw nothing but padding are left out.");
     else
@@ -136,8 +136,9 @@ static void zeros_text(const struct lesson *lesson)
                    "padding of the forward pass.",
                    above, left);
     if (p->dh || p->dw)
-        sheet_text(&lesson->sheet, "The kernel keeps its dilation: %d and %d pixels lie between its taps.",
-                   p->dh, p->dw);
+        sheet_text(&lesson->sheet,
+                   "The kernel keeps its dilation: the pixels between its taps, %s, are skipped.",
+                   lesson_both(p->dh, p->dw));
 }
 
 void explain_picture(const struct lesson *lesson)
@@ -145,9 +146,9 @@ void explain_picture(const struct lesson *lesson)
     const struct conv_problem *p = &lesson->problem, picture = turned_problem(p);
     const bool several = p->ic * p->oc * p->mb > 1;
     sheet_text(&lesson->sheet,
-               "$Aᵀ$ is again the matrix of a convolution: the kernel is turned by $180°$%s and slides with "
-               "stride 1 over $∂L/∂y$ with zeros around it.",
-               several ? ", input and output channels change places," : "");
+               "$Aᵀ$ is again the matrix of a convolution: the kernel is turned by $180°$ and slides with "
+               "stride 1 over $∂L/∂y$ with zeros around it%s.",
+               several ? "; input and output channels change places" : "");
     zeros_text(lesson);
     float *turned = weights_turned(p, lesson->tensor[CONV_WEI]);
     float *number = lesson_counted(conv_elements(p, CONV_WEI)), *turned_number = weights_turned(p, number);
@@ -256,14 +257,14 @@ void explain_large(const struct lesson *lesson)
                large.ih, large.iw, p->oh, p->ow, p->kh, p->kw,
                several ? " $∂L/∂w(j,i) = Σ_s ∂L/∂y(s,j) ⋆ x(s,i)$." : "");
     if (p->sh > 1 || p->sw > 1)
-        sheet_text(&lesson->sheet,
-                   "The forward stride becomes a dilation: neighbors in $∂L/∂y$ meet pixels that are %d and "
-                   "%d apart.",
-                   p->sh, p->sw);
+        sheet_text(
+            &lesson->sheet,
+            "The forward stride becomes a dilation: neighbors in $∂L/∂y$ meet pixels of the input that "
+            "are %s apart.",
+            lesson_both(p->sh, p->sw));
     if (p->dh > 0 || p->dw > 0)
-        sheet_text(&lesson->sheet,
-                   "The forward dilation becomes a stride: $∂L/∂y$ moves on by %d and %d pixels.", p->dh + 1,
-                   p->dw + 1);
+        sheet_text(&lesson->sheet, "The forward dilation becomes a stride: $∂L/∂y$ moves on by %s.",
+                   lesson_both(p->dh + 1, p->dw + 1));
     int shown = 0;
     for (int j = 0; j < p->oc; j++)
         for (int i = 0; i < p->ic; i++)

@@ -25,17 +25,30 @@ void explain_summary(const struct lesson *lesson)
     size_print(dy_padded, p->mb * p->oc, p->ih + reach_h, p->iw + reach_w);
     sheet_text(&lesson->sheet,
                "Forward is a convolution, backward a transposed convolution, the weight update a large "
-               "convolution. With the sizes of this problem, zeros around (and between) included:");
+               "convolution. The sizes are those of this problem; padded means with zeros around (and, "
+               "where the stride asks for them, between):");
     const struct sheet_box drawing[3][BOXES] = {
-        {{"FW", NULL}, {"x", x_padded}, {"⋆", NULL}, {"w", w}, {"=", NULL}, {"y", y}, {"", NULL}},
+        {{"FW", NULL},
+         {"x padded", x_padded},
+         {"⋆", NULL},
+         {"w", w},
+         {"=", NULL},
+         {"y", y},
+         {"convolution", NULL}},
         {{"BW", NULL},
-         {"∂L/∂y", dy_padded},
+         {"∂L/∂y padded", dy_padded},
          {"⋆", NULL},
          {"turned w", w},
          {"=", NULL},
          {"∂L/∂x", x},
-         {"", NULL}},
-        {{"UPD", NULL}, {"x", x_padded}, {"⋆", NULL}, {"∂L/∂y", y}, {"=", NULL}, {"∂L/∂w", w}, {"", NULL}},
+         {"transposed convolution", NULL}},
+        {{"UPD", NULL},
+         {"x padded", x_padded},
+         {"⋆", NULL},
+         {"∂L/∂y", y},
+         {"=", NULL},
+         {"∂L/∂w", w},
+         {"large convolution", NULL}},
     };
     sheet_drawing(&lesson->sheet, 3, BOXES, drawing[0]);
     sheet_derivation(
@@ -50,9 +63,9 @@ void explain_summary(const struct lesson *lesson)
     sheet_text(&lesson->sheet,
                "Each of the three takes %.0f multiplications (images × input channels × output channels × "
                "output pixels × "
-               "taps, zeros included). An output is a sum of %.0f products in FW, up to %.0f in BW and %.0f "
-               "in UPD: long "
-               "sums of few results there, which is why UPD needs other code than FW.",
+               "taps, those by zeros of the padding included). An entry of the result sums up to %.0f "
+               "products in FW, %.0f "
+               "in BW and %.0f in UPD.",
                conv_flop_nominal(p) / 2, conv_reduction(p, CONV_DST), conv_reduction(p, CONV_SRC),
                conv_reduction(p, CONV_WEI));
 }

@@ -1,5 +1,4 @@
-/* The parts of `explain` on the layer with bias and phi, on several channels and images, and the summary.
- * SPDX-License-Identifier: Apache-2.0 */
+/* The part of `explain` on the layer with bias and phi. SPDX-License-Identifier: Apache-2.0 */
 #include "explain.h"
 
 #include "activation.h"
@@ -22,6 +21,20 @@ static int channel_of(const struct conv_problem *p, size_t element)
     return (int)(element / lesson_pixels(p, CONV_DST) % (size_t)p->oc);
 }
 
+/* Weights and b are divided by this power of two, which keeps all sums exact: then phi bends, and does not saturate. */
+enum { SCALE = 8 };
+
+/* The lesson with its weights divided. */
+static struct lesson lesson_scaled(const struct lesson *lesson)
+{
+    struct lesson scaled = lesson_open(lesson, &lesson->problem);
+    scaled.numbers = true;
+    for (size_t i = 0; i < conv_elements(&scaled.problem, CONV_WEI); i++)
+        scaled.tensor[CONV_WEI][i] /= SCALE;
+    lesson_compute("explicit-dense", &scaled.problem, CONV_DST, scaled.tensor);
+    return scaled;
+}
+
 /* Step by step: z = w * x + b, y = phi(z); dz = dy phi'(z), db = sum of dz. */
 static struct whole whole_compute(const struct lesson *lesson)
 {
@@ -36,6 +49,8 @@ static struct whole whole_compute(const struct lesson *lesson)
                       lesson_zeros(channels)};
     if (lesson->layer.bias)
         lesson_draw(w.bias, channels, &random);
+    for (size_t j = 0; j < channels; j++)
+        w.bias[j] /= SCALE;
     for (size_t i = 0; i < outputs; i++) {
         w.z[i] = lesson->tensor[CONV_DST][i] + w.bias[channel_of(p, i)];
         w.y[i] = w.z[i];
@@ -122,9 +137,8 @@ void explain_whole(const struct lesson *lesson)
 {
     const struct conv_problem *p = &lesson->problem;
     const size_t pixels = lesson_pixels(p, CONV_DST);
-    struct whole w = whole_compute(lesson);
-    struct lesson values = *lesson;
-    values.numbers = true;
+    struct lesson values = lesson_scaled(lesson);
+    struct whole w = whole_compute(&values);
     sheet_text(&lesson->sheet, "Here $φ$ is %s, %s $b$ (--act, --bias). $z$ stands for $w ⋆ x + b$.",
                w.phi->name, lesson->layer.bias ? "with a" : "without");
     sheet_derivation(&lesson->sheet, 5,
@@ -138,8 +152,8 @@ void explain_whole(const struct lesson *lesson)
                          {"∂L/∂x = ∂L/∂z · A, ∂L/∂m = ∂L/∂z · Q",
                           "then through the convolution, with $∂L/∂z$ where $∂L/∂y$ was"},
                      });
-    sheet_text(&lesson->sheet,
-               "In numbers%s:", p->mb * p->oc * p->ic > 1 ? ", for the first image and channels" : "");
+    sheet_text(&lesson->sheet, "In numbers, with weights and $b$ in eighths%s:",
+               p->mb * p->oc * p->ic > 1 ? ", for the first image and channels" : "");
     char sum[64];
     snprintf(sum, sizeof sum, "w ⋆ x = @   b_1 = %g", (double)w.bias[0]);
     lesson_show(lesson, sum, (struct sheet_matrix[]){lesson_plane(&values, CONV_DST, false, 0, 0)});
@@ -157,6 +171,7 @@ void explain_whole(const struct lesson *lesson)
     sheet_text(&lesson->sheet,
                "The layer's passes as the program times them with --bias and --act, and these steps: the "
                "largest difference is %.1e.",
-               whole_difference(lesson, &w));
+               whole_difference(&values, &w));
+    lesson_close(&values);
     whole_free(&w);
 }

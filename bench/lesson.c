@@ -94,9 +94,10 @@ static int pair_print(char *to, const int extent[2], const int at[2])
     return snprintf(to, SHEET_CELL / 2, "%d%s%d", at[0] + 1, between, at[1] + 1);
 }
 
-/* The pair of image and channel (of channels: output and input) is there where there are several, that of the pixel or tap
- * where its plane has several: w_12,33 has output channel 1, input channel 2 and the tap in the third row and column. */
-static void indexed_name(char *name, const char *letter, const int extent[4], size_t index)
+/* The pair of image and channel (of weights: output and input channel) is there where there are several, that of the pixel
+ * or tap where its plane has several: w_12,33 has output channel 1, input channel 2 and the tap in the third row and column.
+ * Where there is one image, its channel stands alone. */
+static void indexed_name(char *name, const char *letter, const int extent[4], bool one_image, size_t index)
 {
     int at[4], length = snprintf(name, SHEET_CELL, "%s_", letter);
     for (int axis = 3; axis >= 0; axis--) {
@@ -104,7 +105,9 @@ static void indexed_name(char *name, const char *letter, const int extent[4], si
         index /= (size_t)extent[axis];
     }
     const bool channels = extent[0] > 1 || extent[1] > 1, pixels = extent[2] > 1 || extent[3] > 1;
-    if (channels || !pixels)
+    if ((channels || !pixels) && one_image)
+        length += snprintf(name + length, SHEET_CELL / 2, "%d", at[1] + 1);
+    else if (channels || !pixels)
         length += pair_print(name + length, extent, at);
     if (channels && pixels)
         length += snprintf(name + length, (size_t)(SHEET_CELL - length), ",");
@@ -125,7 +128,7 @@ void lesson_symbol(char cell[SHEET_CELL], const struct conv_problem *p, enum con
     if (tensor != CONV_WEI && extent[0] * extent[1] == 1 && conv_elements(p, tensor) <= LETTERS)
         snprintf(cell, SHEET_CELL, "%s", (tensor == CONV_SRC ? latin : greek)[index]);
     else
-        indexed_name(cell, letter[tensor], extent, index);
+        indexed_name(cell, letter[tensor], extent, tensor != CONV_WEI && p->mb == 1, index);
 }
 
 /* ---- cells ---- */
@@ -216,8 +219,10 @@ struct sheet_matrix lesson_explicit(const struct lesson *lesson, enum matrix_nam
     float *number = lesson_explicit_numbers(p, which, numbered + first, &rows, &columns);
     struct sheet_matrix m = lesson_numbered(lesson, value, number, rows, columns);
     const bool transposed = which == MATRIX_A_TRANSPOSED || which == MATRIX_Q_TRANSPOSED;
-    m.row_block = transposed ? block : out;
-    m.column_block = transposed ? out : block;
+    if (block > 1 || out > 1) { /* blocks of single entries need no borders */
+        m.row_block = transposed ? block : out;
+        m.column_block = transposed ? out : block;
+    }
     free(numbered);
     free(number);
     return m;
@@ -242,12 +247,26 @@ void lesson_show(const struct lesson *lesson, const char *equation, struct sheet
         free(matrix[--used].cell);
 }
 
-const char *lesson_count(int count, const char *noun)
+enum { BUFFERS = 4, BUFFER = 64 };
+
+static char *next_buffer(void)
 {
-    enum { BUFFERS = 4, TEXT = 64 };
-    static char text[BUFFERS][TEXT];
+    static char text[BUFFERS][BUFFER];
     static int next;
     next = (next + 1) % BUFFERS;
-    snprintf(text[next], TEXT, "%d %s%s", count, noun, count == 1 ? "" : "s");
     return text[next];
+}
+
+const char *lesson_count(int count, const char *noun)
+{
+    char *text = next_buffer();
+    snprintf(text, BUFFER, "%d %s%s", count, noun, count == 1 ? "" : "s");
+    return text;
+}
+
+const char *lesson_both(int h, int w)
+{
+    char *text = next_buffer();
+    snprintf(text, BUFFER, h == w ? "%d" : "%d and %d", h, w);
+    return text;
 }

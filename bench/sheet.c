@@ -16,10 +16,10 @@ size_t sheet_index_length(const char *text)
     size_t length = 1;
     if (*text != '_')
         return 0;
-    if (islower((unsigned char)text[1]))
-        return 2;
-    while (isdigit((unsigned char)text[length]) ||
-           (length > 1 && text[length] == ',' && isdigit((unsigned char)text[length + 1])))
+    const bool letters = islower((unsigned char)text[1]);
+    while (letters ? islower((unsigned char)text[length])
+                   : isdigit((unsigned char)text[length]) ||
+                         (length > 1 && text[length] == ',' && isdigit((unsigned char)text[length + 1])))
         length++;
     return length > 1 ? length : 0;
 }
@@ -128,22 +128,23 @@ void sheet_equation(const struct sheet *sheet, int parts, const struct sheet_par
     const struct sheet_format *format = sheet->format;
     int first = 0, width = MARGIN;
     for (int i = 0; i < parts; i++) {
+        const struct sheet_matrix *m = part[i].matrix;
         const int own = part_width(&part[i]);
-        const bool cut =
-            part[i].matrix && (own + MARGIN > format->width || part[i].matrix->rows > format->height);
-        /* Words begin a line together with the matrix that they come before. */
-        const int with = !part[i].matrix && i + 1 < parts ? part_width(&part[i + 1]) : 0;
-        const bool full = width + own + with > format->width && with + own + MARGIN <= format->width;
-        if (i > first && (cut || (full && (!part[i].matrix || part[i - 1].matrix)))) {
-            format->line(sheet, i - first, part + first);
-            first = i, width = MARGIN;
+        if (m && (own + MARGIN > format->width || m->rows > format->height)) {
+            if (i > first)
+                format->line(sheet, i - first, part + first);
+            matrix_cut(sheet, m);
+            first = i + 1, width = MARGIN;
+            continue;
         }
-        if (cut) {
-            matrix_cut(sheet, part[i].matrix);
-            first = i + 1;
-        } else {
-            width += own;
+        if (i > first && width + own > format->width) {
+            /* The words before a matrix go with it, if they fit. */
+            const int words = m && i - 1 > first && !part[i - 1].matrix ? part_width(&part[i - 1]) : 0;
+            const bool with = words && MARGIN + words + own <= format->width;
+            format->line(sheet, i - with - first, part + first);
+            first = i - with, width = MARGIN + with * words;
         }
+        width += own;
     }
     if (parts > first)
         format->line(sheet, parts - first, part + first);

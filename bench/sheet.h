@@ -2,7 +2,7 @@
  *
  * All of them take one small notation in UTF-8. Prose is plain words with formulas between dollar signs; cells of
  * matrices, the words between them, formulas of derivations and names in boxes are formulas throughout. In a formula `_`
- * before digits (`w_12`, `w_12,3`) or before one letter (`x_k`) makes an index. The terminal shows w12 and xₖ, LaTeX and
+ * before digits (`w_12`, `w_12,3`) or before small letters (`x_k`, `A_ji`) makes an index. The terminal shows w12 and xₖ, LaTeX and
  * the browser a subscript and italic letters; two letters or more are a word and stay upright. Greek letters, minus,
  * times and the like become what each of them needs.
  *
@@ -66,6 +66,9 @@ void sheet_text(const struct sheet *sheet, const char *format, ...) __attribute_
 /* Matrices side by side, centered on each other, with the words between them: in one line where that is not too long
  * for the format, otherwise in several. A matrix that is too large by itself is cut into pieces, which say what they are. */
 void sheet_equation(const struct sheet *sheet, int parts, const struct sheet_part *part);
+
+/* Characters that notation takes in the terminal. */
+int sheet_width(const char *notation);
 
 void sheet_derivation(const struct sheet *sheet, int steps, const struct sheet_step *step);
 void sheet_drawing(const struct sheet *sheet, int rows, int columns, const struct sheet_box *box);

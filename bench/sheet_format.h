@@ -27,8 +27,7 @@ size_t sheet_index_length(const char *text);
 /* Bytes of the UTF-8 character that begins here. */
 size_t sheet_character_length(const char *text);
 
-/* Columns that notation takes in the terminal. */
-int sheet_width(const char *text);
+/* Columns that a column of a matrix takes in the terminal. */
 int sheet_column_width(const struct sheet_matrix *matrix, int column);
 
 /* Whether a border comes before this row or column. */

@@ -16,11 +16,14 @@ static const char *subscript_of(char letter)
 /* The first `length` bytes of some notation. */
 static void text_notation(FILE *file, const char *text, size_t length)
 {
-    for (const char *end = text + length; text < end && *text; text++) {
-        const bool index = sheet_index_length(text);
-        if (index && subscript_of(text[1]))
-            fputs(subscript_of(*++text), file);
-        else if (*text != '$' && !index)
+    const char *end = text + length, *index_end = text;
+    for (; text < end && *text; text++) {
+        const char *subscript = text < index_end ? subscript_of(*text) : NULL;
+        if (sheet_index_length(text))
+            index_end = text + sheet_index_length(text);
+        else if (subscript)
+            fputs(subscript, file);
+        else if (*text != '$')
             putc(*text, file);
     }
 }
