@@ -1,4 +1,4 @@
-/* `tripass gradcheck`: the first-order test of the gradients, for each implementation.
+/* `tripass gradcheck`: the first-order test of the gradients.
  *
  * With L = <c, y> and y = W * x, L is linear in x and in W, so dL = <dL/dx, dx> holds without remainder for a step of
  * any size, and on integers without rounding. Through y = phi(W * x + b) the remainder
@@ -11,6 +11,7 @@
 #include "complain.h"
 #include "layers.h"
 #include "pass.h"
+#include "problem_string.h"
 #include "random.h"
 
 #include <math.h>
@@ -145,16 +146,21 @@ static void check_close(struct check *check)
     free(check->loss);
 }
 
-/* The linear part: |dL - <gradient, d>| relative to the sum of |terms|, 0 where the implementation is exact. */
-static double linear_error(struct check *check, enum argument argument)
+/* What L changes by in a step of an argument, and what its gradient says. */
+struct linear {
+    double change, predicted;
+    double error; /* of the one against the other, relative to the sum of |terms| */
+};
+
+static struct linear linear_compare(struct check *check, enum argument argument)
 {
-    const double change = loss_at(check, argument, 1) - loss_at(check, argument, 0);
+    struct linear l = {.change = loss_at(check, argument, 1) - loss_at(check, argument, 0)};
     double magnitude = 0;
     for (size_t i = 0; i < check->elements[argument]; i++)
         magnitude += fabs((double)check->gradient[argument][i] * (double)check->direction[argument][i]);
-    const double error =
-        fabs(change - dot(check->gradient[argument], check->direction[argument], check->elements[argument]));
-    return magnitude > 0 ? error / magnitude : error;
+    l.predicted = dot(check->gradient[argument], check->direction[argument], check->elements[argument]);
+    l.error = fabs(l.change - l.predicted) / (magnitude > 0 ? magnitude : 1);
+    return l;
 }
 
 /* R(h) at h = 1/4, 1/8, ..., the mean over some directions (in a single one the second-order terms may cancel by
@@ -181,67 +187,172 @@ static double remainders(struct check *check, enum argument argument, double rem
     return (STEPS * xy_sum - x_sum * y_sum) / (STEPS * xx_sum - x_sum * x_sum);
 }
 
-/* log R(h) to the right, log h downwards; x, w, b mark their remainders, `.` lines of slope 2 from R(1/4). */
-static void remainders_plot(double remainder[ARGUMENTS][STEPS])
+/* What the two tests find for one implementation. */
+struct result {
+    const char *refusal; /* or NULL */
+    struct linear linear[ARGUMENTS];
+    double allowed; /* error of the linear part */
+    double remainder[ARGUMENTS][STEPS], slope[ARGUMENTS];
+};
+
+static bool linear_good(const struct result *r, enum argument a)
 {
-    enum { COLUMNS = 64 };
-    double high = 0, low = INFINITY;
-    for (enum argument a = 0; a < ARGUMENTS; a++)
-        for (int i = 0; i < STEPS; i++) {
-            high = fmax(high, remainder[a][i]);
-            low = fmin(low, fmax(remainder[a][i], 1e-12));
-        }
-    const double scale = (COLUMNS - 1) / fmax(log2(high / low), 1);
-    printf("  h        R(h): %.1e at the left, %.1e at the right, logarithmic; dots fall as h^2\n", low,
-           high);
-    for (int i = 0; i < STEPS; i++) {
-        char line[COLUMNS + 1];
-        memset(line, ' ', COLUMNS);
-        line[COLUMNS] = '\0';
-        for (int pass = 0; pass < 2; pass++)
-            for (enum argument a = 0; a < ARGUMENTS; a++) {
-                const double r = pass ? remainder[a][i] : ldexp(remainder[a][0], -2 * i);
-                const int at = (int)lround(scale * log2(fmax(r, low) / low));
-                if (at >= 0 && at < COLUMNS && r >= low)
-                    line[at] = pass ? argument_name[a][0] : '.';
-            }
-        printf("  2^-%d    |%s|\n", i + 2, line);
-    }
-    putchar('\n');
+    return r->linear[a].error <= r->allowed;
 }
 
-/* Returns whether the implementation passes; one that refuses the problem does. */
-static bool impl_check(const struct conv_impl *impl, const struct conv_problem *problem,
-                       const struct options *options)
+static bool slope_good(const struct result *r, enum argument a)
+{
+    return r->slope[a] >= slope_least;
+}
+
+/* One that refuses the problem does well. */
+static bool result_good(const struct result *r)
+{
+    bool good = true;
+    for (enum argument a = 0; a < ARGUMENTS && !r->refusal; a++)
+        good = good && linear_good(r, a) && slope_good(r, a);
+    return good;
+}
+
+static struct result impl_check(const struct conv_impl *impl, const struct conv_problem *problem,
+                                const struct options *options)
 {
     struct check check;
-    bool good = true;
-    const char *reason = check_open(&check, impl, problem);
-    printf("%s%s%s\n", impl->name, reason ? ": refuses: " : "", reason ? reason : "");
-    if (!reason) {
-        double remainder[ARGUMENTS][STEPS], slope[ARGUMENTS], linear[ARGUMENTS];
+    struct result r = {.refusal = check_open(&check, impl, problem)};
+    if (!r.refusal) {
+        /* An inexact implementation may err by its bound in each of the two losses and in the gradient. */
+        r.allowed =
+            impl->exact ? 0 : 3 * conv_error_bound(impl, problem, CONV_DST) * sqrt((double)check.outputs);
         check.activation = activation_find("identity");
         check_draw(&check, true, options->study.seed);
         gradients(&check);
         for (enum argument a = 0; a < ARGUMENTS; a++)
-            linear[a] = linear_error(&check, a);
+            r.linear[a] = linear_compare(&check, a);
         check.activation = options->gradcheck.activation;
         check_draw(&check, false, options->study.seed);
         gradients(&check);
         uint64_t random = options->study.seed;
-        for (enum argument a = 0; a < ARGUMENTS; a++) {
-            slope[a] = remainders(&check, a, remainder[a], &random);
-            /* An inexact implementation may err by its bound in each of the two losses and in the gradient. */
-            const double allowed =
-                impl->exact ? 0 : 3 * conv_error_bound(impl, problem, CONV_DST) * sqrt((double)check.outputs);
-            const bool linear_good = linear[a] <= allowed, slope_good = slope[a] >= slope_least;
-            printf("  d%s: linear part, relative error %.2e %s; R falls as h^%.2f %s\n", argument_name[a],
-                   linear[a], linear_good ? "ok" : "FAIL", slope[a], slope_good ? "ok" : "FAIL");
-            good = good && linear_good && slope_good;
-        }
-        remainders_plot(remainder);
+        for (enum argument a = 0; a < ARGUMENTS; a++)
+            r.slope[a] = remainders(&check, a, r.remainder[a], &random);
     }
     check_close(&check);
+    return r;
+}
+
+/* ---- what is printed ---- */
+
+static const char *verdict(bool good)
+{
+    return good ? "ok" : "FAIL";
+}
+
+static void linear_print(const struct result *r)
+{
+    printf("1. Linear: with L = <c, y> and y = w * x + b, the change of L in a step, dL = L(x + dx) - L(x),\n"
+           "   is <dL/dx, dx>, for a step of any size; likewise in w and b. On integers, %s:\n\n",
+           r->allowed > 0 ? "up to rounding in transforms" : "to the last bit");
+    printf("                  dL   <gradient, step>\n");
+    for (enum argument a = 0; a < ARGUMENTS; a++)
+        printf("     %s %16.10g %18.10g   %s\n", argument_name[a], r->linear[a].change,
+               r->linear[a].predicted, verdict(linear_good(r, a)));
+}
+
+static void remainder_print(const struct result *r, const char *phi)
+{
+    printf("\n2. Through phi, y = %s(w * x + b): of a step h d (h its size, d a direction drawn at random) "
+           "remains\n\n"
+           "     R(h) = | L(x + h d) - L(x) - h <dL/dx, d> |,\n\n"
+           "   which falls as h^2 where the gradient is right, and only as h where it is wrong; likewise in "
+           "w and b.\n"
+           "   Means over %d directions:\n\n     h    ",
+           phi, DIRECTIONS);
+    for (enum argument a = 0; a < ARGUMENTS; a++)
+        printf("    R for %s", argument_name[a]);
+    for (int i = 0; i < STEPS; i++) {
+        printf("\n     1/%-4d", 4 << i);
+        for (enum argument a = 0; a < ARGUMENTS; a++)
+            printf("%11.2e", r->remainder[a][i]);
+    }
+    printf("\n     R ~ h^");
+    for (enum argument a = 0; a < ARGUMENTS; a++)
+        printf("%8.2f%s", r->slope[a], slope_good(r, a) ? " ok" : "!!!");
+    printf("   (by least squares; at least %.2f)\n\n", slope_least);
+}
+
+/* log R upwards, log h to the right; the three arguments stand beside each other at each h, each with dots that fall as
+ * h^2 from its R(1/4). */
+static void remainders_plot(const struct result *r)
+{
+    enum { LINES = 16, SPACE = 8, COLUMNS = STEPS * SPACE };
+    char plot[LINES][COLUMNS + 1];
+    double high = 0, low = INFINITY;
+    for (enum argument a = 0; a < ARGUMENTS; a++)
+        for (int i = 0; i < STEPS; i++) {
+            high = fmax(high, r->remainder[a][i]);
+            low = fmin(low, fmax(r->remainder[a][i], 1e-12));
+        }
+    for (int line = 0; line < LINES; line++)
+        snprintf(plot[line], sizeof plot[line], "%*s", COLUMNS, "");
+    const double scale = (LINES - 1) / fmax(log2(high / low), 1);
+    for (int mark = 0; mark < 2; mark++) /* dots first */
+        for (enum argument a = 0; a < ARGUMENTS; a++)
+            for (int i = 0; i < STEPS; i++) {
+                const double value = mark ? r->remainder[a][i] : ldexp(r->remainder[a][0], -2 * i);
+                const int at = (int)lround(scale * log2(high / fmax(value, low)));
+                if (at >= 0 && at < LINES)
+                    plot[at][(STEPS - 1 - i) * SPACE + 2 * (int)a] = mark ? argument_name[a][0] : '.';
+            }
+    printf("   R, logarithmic; dots fall as h^2 from R(1/4)\n");
+    for (int line = 0; line < LINES; line++)
+        if (line == 0 || line == LINES - 1)
+            printf("   %8.1e |%s\n", line ? low : high, plot[line]);
+        else
+            printf("            |%s\n", plot[line]);
+    printf("   h:        ");
+    for (int i = STEPS - 1; i >= 0; i--)
+        printf("1/%-*d", SPACE - 2, 4 << i);
+    printf("\n\n");
+}
+
+static void summary_print(const struct conv_impl *impl, const struct result *r)
+{
+    printf("%-16s", impl->name);
+    if (r->refusal) {
+        printf("refuses: %s\n", r->refusal);
+        return;
+    }
+    printf("%-5s", verdict(result_good(r)));
+    for (enum argument a = 0; a < ARGUMENTS; a++)
+        printf("  %s: %.1e%s, h^%.2f%s", argument_name[a], r->linear[a].error, linear_good(r, a) ? "" : "!",
+               r->slope[a], slope_good(r, a) ? "" : "!");
+    putchar('\n');
+}
+
+/* The tests of one problem: explained by the first implementation that can do it, then a line for each. */
+static bool problem_check(const struct layer *layer, const struct options *options)
+{
+    char text[PROBLEM_STRING_MAX];
+    bool good = true, explained = false;
+    struct result *result =
+        must_allocate(NULL, (size_t)options->study.impl_count, sizeof *result); /* of each implementation */
+    problem_string_print(&layer->problem, text, sizeof text);
+    for (int i = 0; i < options->study.impl_count; i++) {
+        const struct conv_impl *impl = options->study.impls[i];
+        result[i] = impl_check(impl, &layer->problem, options);
+        good = good && result_good(&result[i]);
+        if (!explained && !result[i].refusal) {
+            printf("%s by %s\n\n", text, impl->name);
+            linear_print(&result[i]);
+            remainder_print(&result[i], options->gradcheck.activation->name);
+            remainders_plot(&result[i]);
+            explained = true;
+        }
+    }
+    printf("%s: relative error of <gradient, step>, and how R falls\n", text);
+    for (int i = 0; i < options->study.impl_count; i++)
+        summary_print(options->study.impls[i], &result[i]);
+    putchar('\n');
+    free(result);
     return good;
 }
 
@@ -268,8 +379,7 @@ int command_gradcheck(struct options *options, int argc, char **argv)
     const struct layers layers = layers_select(options);
     check_question(&layers, options->gradcheck.activation);
     for (int l = 0; l < layers.count; l++)
-        for (int i = 0; i < options->study.impl_count; i++)
-            good = impl_check(options->study.impls[i], &layers.layer[l].problem, options) && good;
+        good = problem_check(&layers.layer[l], options) && good;
     free(layers.layer);
     return good ? EXIT_ALL_GOOD : EXIT_SOME_FAILED;
 }

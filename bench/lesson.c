@@ -247,7 +247,7 @@ void lesson_show(const struct lesson *lesson, const char *equation, struct sheet
         free(matrix[--used].cell);
 }
 
-enum { BUFFERS = 4, BUFFER = 64 };
+enum { BUFFERS = 8, BUFFER = 64 };
 
 static char *next_buffer(void)
 {

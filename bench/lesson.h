@@ -79,7 +79,7 @@ size_t lesson_pixels(const struct conv_problem *problem, enum conv_tensor tensor
 /* Shows an equation, in which each @ is the next matrix, and frees the matrices. */
 void lesson_show(const struct lesson *lesson, const char *equation, struct sheet_matrix *matrix);
 
-/* "1 image", "2 images": into a static buffer, of which four serve in turn. */
+/* "1 image", "2 images": into a static buffer, of which eight serve in turn. */
 const char *lesson_count(int count, const char *noun);
 
 /* "2", or "2 and 1" where height and width differ: likewise. */

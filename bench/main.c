@@ -20,8 +20,7 @@ const struct command commands[COMMANDS] = {
      command_info},
     {"explain", "[OPTION]... PROBLEM",
      "Write a small layer's passes out as matrix products and as convolutions.", command_explain},
-    {"gradcheck", "[OPTION]... PROBLEM...", "Test the gradients of every implementation to first order.",
-     command_gradcheck},
+    {"gradcheck", "[OPTION]... PROBLEM...", "Test the gradients to first order.", command_gradcheck},
     {"train", "[OPTION]... --data=DIR",
      "Train a small CNN on handwritten digits by any mix of implementations.", command_train},
 };

@@ -119,8 +119,11 @@ static void latex_prose(FILE *file, const char *text)
             text += *text == '$';
             continue;
         }
-        const size_t length = sheet_character_length(text);
-        if (name)
+        const bool dash = text[0] == '-' && text[1] == '-'; /* of an option; LaTeX would join the two */
+        const size_t length = dash ? 2 : sheet_character_length(text);
+        if (dash)
+            fputs("-{}-", file);
+        else if (name)
             fprintf(file, *name == '\\' && ispunct((unsigned char)name[1]) ? "%s" : "$%s$", name);
         else
             fprintf(file, *text == '_' ? "\\_" : "%.*s", (int)length, text);
