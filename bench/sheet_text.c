@@ -1,7 +1,9 @@
 /* Sheets for the terminal. SPDX-License-Identifier: Apache-2.0 */
 #include "sheet_format.h"
 
-#include <ctype.h>
+#include "complain.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 enum { WIDTH = 80, WORD = 128 };
@@ -137,6 +139,29 @@ static void text_matrix_line(FILE *file, const struct sheet_matrix *m, int line,
     fputs(border ? "┄┤" : inside ? " │" : "  ", file);
 }
 
+/* Lines are written to memory first: blanks at their ends are left out. */
+struct text_buffer {
+    FILE *file;
+    char *text;
+    size_t bytes;
+};
+
+static void buffer_open(struct text_buffer *buffer)
+{
+    buffer->file = open_memstream(&buffer->text, &buffer->bytes);
+    if (!buffer->file)
+        usage_error("explain: out of memory; try a smaller problem");
+}
+
+static void buffer_print(struct text_buffer *buffer, FILE *to)
+{
+    fclose(buffer->file);
+    while (buffer->bytes && buffer->text[buffer->bytes - 1] == ' ')
+        buffer->bytes--;
+    fprintf(to, "%.*s\n", (int)buffer->bytes, buffer->text);
+    free(buffer->text);
+}
+
 static void text_line(const struct sheet *sheet, int parts, const struct sheet_part *part)
 {
     int height = 1;
@@ -144,14 +169,16 @@ static void text_line(const struct sheet *sheet, int parts, const struct sheet_p
         if (part[i].matrix && text_height(part[i].matrix) > height)
             height = text_height(part[i].matrix);
     for (int line = 0; line < height; line++) {
-        fputs("  ", sheet->file);
+        struct text_buffer to;
+        buffer_open(&to);
+        fputs("  ", to.file);
         for (int i = 0; i < parts; i++)
             if (part[i].matrix)
-                text_matrix_line(sheet->file, part[i].matrix, line, height);
+                text_matrix_line(to.file, part[i].matrix, line, height);
             else
-                text_padded(sheet->file, line == (height - 1) / 2 ? part[i].words : "",
+                text_padded(to.file, line == (height - 1) / 2 ? part[i].words : "",
                             sheet_width(part[i].words));
-        putc('\n', sheet->file);
+        buffer_print(&to, sheet->file);
     }
     putc('\n', sheet->file);
 }
@@ -208,12 +235,14 @@ static void text_drawing(const struct sheet *sheet, int rows, int columns, const
 {
     for (int row = 0; row < rows; row++)
         for (int line = 0; line < 4; line++) {
+            struct text_buffer to;
+            buffer_open(&to);
             for (int column = 0; column < columns; column++) {
-                fputs(column ? " " : "  ", sheet->file);
-                text_box_line(sheet->file, &box[row * columns + column], line,
+                fputs(column ? " " : "  ", to.file);
+                text_box_line(to.file, &box[row * columns + column], line,
                               text_box_width(rows, columns, box, column));
             }
-            putc('\n', sheet->file);
+            buffer_print(&to, sheet->file);
         }
     putc('\n', sheet->file);
 }
