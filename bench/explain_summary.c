@@ -2,7 +2,7 @@
 #include "explain.h"
 
 /* Sizes in the boxes: channels (or kernels) and the plane. */
-enum { SIZE = 48, BOXES = 7 };
+enum { SIZE = 48, BOXES = 6 };
 
 static void size_print(char to[SIZE], int planes, int h, int w)
 {
@@ -28,27 +28,9 @@ void explain_summary(const struct lesson *lesson)
                "convolution. The sizes are those of this problem; padded means with zeros around (and, "
                "where the stride asks for them, between):");
     const struct sheet_box drawing[3][BOXES] = {
-        {{"FW", NULL},
-         {"x padded", x_padded},
-         {"⋆", NULL},
-         {"w", w},
-         {"=", NULL},
-         {"y", y},
-         {"convolution", NULL}},
-        {{"BW", NULL},
-         {"∂L/∂y padded", dy_padded},
-         {"⋆", NULL},
-         {"turned w", w},
-         {"=", NULL},
-         {"∂L/∂x", x},
-         {"transposed convolution", NULL}},
-        {{"UPD", NULL},
-         {"x padded", x_padded},
-         {"⋆", NULL},
-         {"∂L/∂y", y},
-         {"=", NULL},
-         {"∂L/∂w", w},
-         {"large convolution", NULL}},
+        {{"FW", NULL}, {"x padded", x_padded}, {"⋆", NULL}, {"w", w}, {"=", NULL}, {"y", y}},
+        {{"BW", NULL}, {"∂L/∂y padded", dy_padded}, {"⋆", NULL}, {"turned w", w}, {"=", NULL}, {"∂L/∂x", x}},
+        {{"UPD", NULL}, {"x padded", x_padded}, {"⋆", NULL}, {"∂L/∂y", y}, {"=", NULL}, {"∂L/∂w", w}},
     };
     sheet_drawing(&lesson->sheet, 3, BOXES, drawing[0]);
     sheet_derivation(

@@ -273,9 +273,9 @@ static void remainder_print(const struct result *r, const char *phi)
         for (enum argument a = 0; a < ARGUMENTS; a++)
             printf("%11.2e", r->remainder[a][i]);
     }
-    printf("\n     R ~ h^");
+    printf("\n     R as h^");
     for (enum argument a = 0; a < ARGUMENTS; a++)
-        printf("%8.2f%s", r->slope[a], slope_good(r, a) ? " ok" : "!!!");
+        printf("%11.2f%s", r->slope[a], slope_good(r, a) ? "" : " FAIL");
     printf("   (by least squares; at least %.2f)\n\n", slope_least);
 }
 

@@ -144,7 +144,8 @@ struct sheet_matrix lesson_cells(int rows, int columns)
 
 void lesson_number(char cell[SHEET_CELL], double value)
 {
-    snprintf(cell, SHEET_CELL, "%s%.4g", value < 0 ? "−" : "", fabs(value));
+    const bool whole = value == floor(value) && fabs(value) < 1e9;
+    snprintf(cell, SHEET_CELL, whole ? "%s%.0f" : "%s%.4g", value < 0 ? "−" : "", fabs(value));
 }
 
 struct sheet_matrix lesson_tensor(const struct lesson *lesson, enum conv_tensor tensor, bool gradient,

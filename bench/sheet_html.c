@@ -32,7 +32,8 @@ static const char style[] =
     ".drawing td{text-align:center;padding:.4rem;white-space:nowrap}\n"
     ".box{display:inline-block;border:2px solid;border-radius:.4rem;padding:.3rem .7rem}\n"
     "@media "
-    "print{body{font-size:11px;max-width:none;padding:0;margin:0}.equation{font-size:8px;overflow:visible;"
+    "print{body{font-size:11px;max-width:none;padding:0;margin:0}.matrix td{padding:.05em "
+    ".3em}.equation{font-size:9px;overflow:visible;"
     "background:none}h2 a,nav{display:none}.equation,.steps "
     "tr,.drawing{break-inside:avoid}h2{break-after:avoid}}\n";
 

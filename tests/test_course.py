@@ -1,6 +1,6 @@
 """docs/course.md: its commands run, and print what it says that they print. And gradcheck, as a student reads it.
 
-    test_course.py TRIPASS COURSE.md
+    test_course.py TRIPASS COURSE.md TRIPASS_BAD
 
 SPDX-License-Identifier: Apache-2.0"""
 
@@ -11,7 +11,7 @@ import sys
 import tempfile
 import unittest
 
-TRIPASS, COURSE = map(os.path.abspath, sys.argv[1:3])
+TRIPASS, COURSE, TRIPASS_BAD = map(os.path.abspath, sys.argv[1:4])
 
 
 def shell(command, folder=None):
@@ -58,6 +58,13 @@ class Gradcheck(unittest.TestCase):
         self.assertGreaterEqual(len(known), 12)
         self.assertTrue(all(name in listed for name in known))
         self.assertEqual(everyone.count("R, logarithmic"), 1)  # one plot
+
+    def test_a_wrong_result_is_a_wrong_gradient(self):
+        """bad-one_off (tests/bad) errs in one element of each pass."""
+        result = subprocess.run([TRIPASS_BAD, "gradcheck", "--impl=direct,bad-one_off", "mb1ic2ih5oc2kh3ph1"],
+                                capture_output=True, text=True)
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stdout, r"(?m)^direct +ok .*\nbad-one_off +FAIL ")
 
     def test_numbers_and_definitions(self):
         result = self.check("mb2ic3ih6oc4kh3ph1")
