@@ -21,11 +21,7 @@ static const char style[] =
     "linear-gradient(90deg,var(--shade),transparent) left/1rem 100% no-repeat,"
     "linear-gradient(270deg,var(--shade),transparent) right/1rem 100% no-repeat}\n"
     ".equation>:first-child{margin-left:auto}.equation>:last-child{margin-right:auto}\n"
-<<<<<<< HEAD
-    ".equation span{white-space:nowrap}.math{font-family:serif}sub{line-height:0}\n"
-=======
     ".equation span{white-space:nowrap}.math{font-family:serif}sub,sup{line-height:0}\n"
->>>>>>> lecture
     ".matrix{border-spacing:0;border:solid;border-width:0 2px;border-radius:.7rem/50%;padding:.2rem .5rem}\n"
     ".matrix td{text-align:center;padding:.05rem .4rem;white-space:nowrap}.zero{color:gray}\n"
     ".matrix .before{border-left:1px dashed}.matrix .above{border-top:1px dashed}\n"
@@ -69,11 +65,8 @@ static const char *html_formula(FILE *file, const char *text)
             fprintf(file, "%.*s", (int)index - 1, text + 1);
             fputs(isalpha((unsigned char)text[1]) ? "</i></sub>" : "</sub>", file);
             length = index;
-<<<<<<< HEAD
-=======
         } else if (!strncmp(text, "ᵀ", strlen("ᵀ"))) {
             fputs("<sup>T</sup>", file); /* some fonts have no legible glyph of their own */
->>>>>>> lecture
         } else if (is_variable(text, letters)) {
             fprintf(file, "<i>%.*s</i>", (int)length, text);
         } else if (letters) {
