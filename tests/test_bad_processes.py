@@ -132,6 +132,16 @@ class Environment(Attack):
         self.assertEqual(listed.returncode, 2)
 
 
+    def test_a_witness_that_crashes_costs_nobody(self):
+        """oneDNN aborts in whatever process asks it: the group is checked once more without a second witness."""
+        shim = self.out.parent / "shim.so"
+        code = "#include <stdlib.h>\nint dnnl_primitive_execute(void) { abort(); }\n"
+        subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-", "-o", shim], input=code, text=True, check=True)
+        result = self.run_in({"LD_PRELOAD": str(shim)}, "check", *self.STUDY, "-o", str(self.out), timeout=120)
+        self.assertEqual(self.statuses(), {"direct": ["OK"], "im2col": ["OK"]}, result.stderr)
+        self.assertTrue(all("no second witness" in row["reason"] for row in self.rows()))
+
+
 class Files(Attack):
     LONG = ["--impl=direct,im2col", "--threads=1", "--reps=30", "--pass=fwd,bwd", PROBLEM]
 
