@@ -27,7 +27,8 @@ class Rules(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(folder.cleanup)
         study = Path(folder.name) / "study"
-        subprocess.run([TRIPASS, "run", "-o", study, "--reps=2", "--samples=9", "--seed=7", "mb1ic8ih9oc8kh5sh2ph2"],
+        subprocess.run([TRIPASS, "run", "-o", study, "--reps=2", "--samples=9", "--max-time=60", "--seed=7",
+                        "mb1ic8ih9oc8kh5sh2ph2"],
                        check=True, capture_output=True)
         cls.points = pd.read_csv(study / "points.csv", keep_default_na=False, na_values=[""])
         cls.good = cls.points[cls.points["status"] == "OK"]
