@@ -293,8 +293,8 @@ static bool leave_out_repetition(bool *out, int repetitions, int least)
     return true;
 }
 
-/* Leaves out repetitions beyond the fifth, whole implementations, repetitions beyond the third, layers, thread counts, until the rest costs no more than pays_s or
- * nothing more can be left out. Returns what the rest costs. */
+/* Leaves out more and more, in the order that budget.h states, until the rest costs no more than pays_s or nothing more can
+ * be left out. Returns what the rest costs, seconds. */
 static double leave_out(const struct ledger *ledger, bool *out, double pays_s)
 {
     const struct study *study = ledger->board->study;

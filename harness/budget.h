@@ -6,7 +6,7 @@
  * the same implementation, or from a pilot run on a corner of the layer. Before each group the costs of all points that are
  * still to come are summed up; if they exceed 70 % of the time that is left, something more is left out. The rest of the time
  * is for more samples. Costs that turn out higher than expected are why something may be left out after the first group; it
- * then has rows of one process, which verdicts do not count.
+ * then has rows of one process, to which verdict.py gives no interval.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TRIPASS_BUDGET_H

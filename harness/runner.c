@@ -288,7 +288,6 @@ static void swap_apply(const struct runner *runner, float *const tensor[RUNNER_T
 double runner_run_changing(struct runner *runner, int calls, uint64_t draw)
 {
     float *tensor[RUNNER_TENSORS];
-    double seconds = 0;
     uint64_t state = draw;
     int first_set_calls = 0;
     for (enum conv_tensor t = 0; t < CONV_TENSORS; t++)
@@ -306,7 +305,7 @@ double runner_run_changing(struct runner *runner, int calls, uint64_t draw)
             start = clock_now();
         conv_run(runner->impl, &runner->plan, tensor, tensor[RUNNER_BESIDE], runner->scratch.data);
     }
-    seconds = (clock_now() - start) / calls;
+    const double seconds = (clock_now() - start) / calls;
     if (first_set_calls % 2)
         swap_apply(runner, runner->tensor);
     return runner->last_s = seconds;
