@@ -14,8 +14,8 @@ int study_groups(const struct study *study)
     return study->layer_count * study->output_count;
 }
 
-/* The page, then costs, proofs, layers, done, lone, left out: the wider a type, the earlier, so that each lies aligned.
- * Layers, done and lone are what is published. */
+/* The page, then costs, proofs, layers, done, lone: the wider a type, the earlier, so that each lies aligned. The last
+ * three are what is published. */
 static size_t cost_count(const struct study *study)
 {
     return 2 * (size_t)study->thread_count * (size_t)study_groups(study) * (size_t)(study->impl_count + 1);
@@ -55,17 +55,7 @@ static size_t board_bytes(const struct study *study)
 {
     return sizeof(struct page) + cost_count(study) * sizeof(struct cost) +
            proven_count(study) * sizeof(uint32_t) + (size_t)study->layer_count * sizeof(struct layer) +
-           done_count(study) + (size_t)study_groups(study) * sizeof(bool) + board_left_out_count(study);
-}
-
-size_t board_left_out_count(const struct study *study)
-{
-    return (size_t)(study->impl_count + study->layer_count + study->thread_count + study->repetitions);
-}
-
-bool *board_left_out(const struct board *board)
-{
-    return (bool *)board->memory + board->bytes - board_left_out_count(board->study);
+           done_count(study) + (size_t)study_groups(study) * sizeof(bool);
 }
 
 /* The seals: whoever maps the file can rely on its length, whatever another process does to it. */
@@ -102,7 +92,7 @@ void board_close(struct board *board)
 void board_publish(const struct board *to, const struct board *from)
 {
     const char *begin = (const char *)board_layers(from);
-    memcpy(board_layers(to), begin, (size_t)((const char *)board_left_out(from) - begin));
+    memcpy(board_layers(to), begin, from->bytes - (size_t)(begin - (const char *)from->memory));
 }
 
 static size_t group_place(const struct board *board, int thread_index, int group)

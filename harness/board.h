@@ -45,11 +45,6 @@ unsigned char *board_done(const struct board *board, int rep, int thread_index, 
 /* Of a group: true if a process has died while it asked the second witness, which nobody shall ask again. */
 bool *board_lone(const struct board *board, int group);
 
-/* What the budget leaves out of the study for good (budget.h): each implementation, then each layer, each thread
- * count, each repetition. */
-size_t board_left_out_count(const struct study *study);
-bool *board_left_out(const struct board *board);
-
 /* Per implementation of a group: the plan that passed the full check in some process, as a hash of its detail; 0:
  * none. */
 uint32_t *board_proven(const struct board *board, int thread_index, int group);

@@ -6,14 +6,11 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     PILOT_FLOP = 100 * 1000 * 1000, /* some 0.1 s for the slowest, the loops of the definition */
     PILOT_BYTES = 256 * 1000 * 1000,
-    /* Student's interval of 3, 5, 8 processes reaches 2.5, 1.2, 0.8 standard deviations to either side. */
-    MANY_REPETITIONS = 5,
-    FEW_REPETITIONS = 3
+    PILOT_PRICE = 10 /* a second pilot is made if it takes less than this fraction of what a point may */
 };
 /* For what points take at the least, of the time; a half left oneDNN out of the default study's 512 channels. */
 static const double FIRST_SHARE = 0.7;
@@ -43,7 +40,8 @@ static double point_s(struct cost cost, int checks)
 struct ledger {
     const struct board *board;
     struct cost *pace; /* [pass][implementation, then the truth]: latest cost / standard; 0: unknown */
-    double *cost;      /* [repetition][thread count][group][implementation]: seconds of the points to come */
+    double *cost;      /* of the points to come, seconds */
+    int points;        /* how many they are */
     const struct group *group; /* the one that is next */
 };
 
@@ -93,32 +91,24 @@ static double expect(struct ledger *ledger, int rep, int thread_index, int group
     return truth ? cost.fixed_s : point_s(cost, later ? CHECK_SAMPLE_CALLS : CHECK_CALLS);
 }
 
-static double *cost_of(const struct ledger *ledger, int rep, int thread_index, int group)
-{
-    const struct study *study = ledger->board->study;
-    const size_t process = (size_t)rep * (size_t)study->thread_count + (size_t)thread_index;
-    return ledger->cost + (process * (size_t)study_groups(study) + (size_t)group) * (size_t)study->impl_count;
-}
-
 /* Past groups are read for their pace, the next one and those behind it are entered, the truth with equal parts. */
 static void enter_group(struct ledger *ledger, int rep, int thread_index, int group, bool to_come)
 {
     const struct study *study = ledger->board->study;
     const unsigned char *done = board_done(ledger->board, rep, thread_index, group);
-    const bool next = rep == ledger->group->rep && group == ledger->group->page->group;
-    const int impls = study->impl_count;
-    double cost_s[impls], *cost = cost_of(ledger, rep, thread_index, group);
+    const int impls = study->impl_count, first = ledger->points;
+    double cost_s[impls];
     bool open[impls];
-    int points = 0;
     for (int i = 0; i < impls; i++) {
         cost_s[i] = expect(ledger, rep, thread_index, group, i);
         open[i] = to_come && !done[i] && !refused(study, i, group);
-        points += open[i];
+        ledger->points += open[i];
     }
-    const double truth_s = expect(ledger, rep, thread_index, group, impls) / (points ? points : 1);
-    for (int i = 0; i < impls; i++) {
-        cost[i] = open[i] ? cost_s[i] + truth_s : 0;
-        if (next && study->threads[thread_index] == ledger->group->threads)
+    const double truth_s = expect(ledger, rep, thread_index, group, impls) / (ledger->points - first);
+    for (int i = 0, at = first; i < impls; i++) {
+        if (open[i])
+            ledger->cost[at++] = cost_s[i] + truth_s;
+        if (first == 0 && to_come)
             ledger->group->expected_s[i] = cost_s[i] + truth_s;
     }
 }
@@ -128,6 +118,7 @@ static void enter_all(struct ledger *ledger, int thread_index)
     const struct study *study = ledger->board->study;
     const struct group *next = ledger->group;
     bool to_come = false;
+    ledger->points = 0;
     for (int r = 0; r < study->repetitions; r++)
         for (int t = 0; t < study->thread_count; t++)
             for (int g = 0; g < study_groups(study); g++) {
@@ -198,181 +189,71 @@ static bool pilot_unknown(const struct ledger *ledger)
     return any;
 }
 
-/* ---- who is left out ---- */
+/* ---- who is paid ---- */
 
-/* Of the points to come that are not left out: the seconds of each implementation, layer, thread count and repetition, in
- * the order of board_left_out. Returns the sum. */
-static double sum_up(const struct ledger *ledger, const bool *out, double *seconds)
+static int ascending(const void *a, const void *b)
 {
-    const struct study *study = ledger->board->study;
-    const int impls = study->impl_count, layers = study->layer_count;
-    double all = 0;
-    memset(seconds, 0, board_left_out_count(study) * sizeof *seconds);
-    for (int at = 0; at < study->repetitions * study->thread_count * study_groups(study); at++) {
-        const int g = at % study_groups(study), process = at / study_groups(study);
-        const int t = process % study->thread_count, rep = process / study->thread_count;
-        const int others[] = {impls + g / study->output_count, impls + layers + t,
-                              impls + layers + study->thread_count + rep};
-        if (out[others[0]] || out[others[1]] || out[others[2]])
-            continue;
-        for (int i = 0; i < impls; i++) {
-            const double cost = out[i] ? 0 : cost_of(ledger, rep, t, g)[i];
-            seconds[i] += cost;
-            all += cost;
-            for (int o = 0; o < 3; o++)
-                seconds[others[o]] += cost;
-        }
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sets the price that no point may exceed, and this group's part of the time. */
+static void divide(const struct ledger *ledger, struct group *group, double time_s)
+{
+    const int impls = group->study->impl_count;
+    double pays_s = FIRST_SHARE * time_s, paid_s = 0, here_s = 0;
+    int paid = 0;
+    qsort(ledger->cost, (size_t)ledger->points, sizeof *ledger->cost, ascending);
+    for (; paid < ledger->points && ledger->cost[paid] <= pays_s; paid++) {
+        pays_s -= ledger->cost[paid];
+        paid_s += ledger->cost[paid];
     }
-    return all;
-}
-
-static bool is_library(const struct conv_impl *impl)
-{
-    return !strcmp(impl->family, "onednn");
-}
-
-/* The implementation that an A/A control, "direct:aa", measures a second time; else itself. */
-static int original_of(const struct study *study, int impl)
-{
-    const size_t length = strcspn(study->impls[impl]->name, ":");
-    for (int i = 0; i < study->impl_count; i++)
-        if (strlen(study->impls[i]->name) == length &&
-            !strncmp(study->impls[i]->name, study->impls[impl]->name, length))
-            return i;
-    return impl;
-}
-
-/* Leaves out the dearest implementation with its control, but never the last of the library's and never the last of the
- * others: a ratio needs both. False: there is none. */
-static bool leave_out_implementation(const struct study *study, bool *out, const double *seconds)
-{
-    int left[2] = {0, 0}, dearest = -1;
-    double most = 0, with_control[study->impl_count];
-    for (int i = 0; i < study->impl_count; i++)
-        with_control[i] = 0;
-    for (int i = 0; i < study->impl_count; i++) {
-        const int original = original_of(study, i);
-        with_control[original] += seconds[i];
-        left[is_library(study->impls[i])] += original == i && !out[i] && seconds[i] > 0;
-    }
-    for (int i = 0; i < study->impl_count; i++)
-        if (!out[i] && left[is_library(study->impls[i])] > 1 && with_control[i] > most) {
-            most = with_control[i];
-            dearest = i;
-        }
-    for (int i = 0; i < study->impl_count && dearest >= 0; i++)
-        out[i] |= original_of(study, i) == dearest;
-    return dearest >= 0;
-}
-
-/* Leaves out the dearest of `count` others, unless it is the last. */
-static bool leave_out_dearest(bool *out, const double *seconds, int count)
-{
-    int left = 0, dearest = -1;
-    for (int i = 0; i < count; i++) {
-        if (out[i] || !(seconds[i] > 0))
-            continue;
-        left++;
-        if (dearest < 0 || seconds[i] > seconds[dearest])
-            dearest = i;
-    }
-    if (left > 1)
-        out[dearest] = true;
-    return left > 1;
-}
-
-/* Leaves out the last repetition, if more than `least` remain. */
-static bool leave_out_repetition(bool *out, int repetitions, int least)
-{
-    int last = repetitions - 1;
-    while (last >= least && out[last])
-        last--;
-    if (last < least)
-        return false;
-    out[last] = true;
-    return true;
-}
-
-/* Leaves out more and more, in the order that budget.h states, until the rest costs no more than pays_s or nothing more can
- * be left out. Returns what the rest costs, seconds. */
-static double leave_out(const struct ledger *ledger, bool *out, double pays_s)
-{
-    const struct study *study = ledger->board->study;
-    const int impls = study->impl_count, layers = study->layer_count;
-    bool *out_rep = out + impls + layers + study->thread_count;
-    double seconds[board_left_out_count(study)], all;
-    while ((all = sum_up(ledger, out, seconds)) > pays_s &&
-           (leave_out_repetition(out_rep, study->repetitions, MANY_REPETITIONS) ||
-            leave_out_implementation(study, out, seconds) ||
-            leave_out_repetition(out_rep, study->repetitions, FEW_REPETITIONS) ||
-            leave_out_dearest(out + impls, seconds + impls, layers) ||
-            leave_out_dearest(out + impls + layers, seconds + impls + layers, study->thread_count)))
-        ;
-    return all;
-}
-
-/* The group's part of the time, and who of it is left out. */
-static void divide(const struct ledger *ledger, int thread_index, struct group *group, double time_s)
-{
-    const struct study *study = group->study;
-    const int impls = study->impl_count;
-    bool *out = board_left_out(ledger->board);
-    const double all = leave_out(ledger, out, FIRST_SHARE * time_s);
-    double here_s = 0;
-    group->left_s = time_s;
-    group->left_out = out[impls + group->page->group / study->output_count]                ? "layer"
-                      : out[impls + study->layer_count + thread_index]                     ? "thread count"
-                      : out[impls + study->layer_count + study->thread_count + group->rep] ? "repetition"
-                                                                                           : NULL;
-    for (int i = 0; i < impls; i++) {
-        group->impl_left_out[i] = out[i];
-        if (!group->done[i] && !out[i] && !refused(study, i, group->page->group))
+    group->dearest_s = fmax(paid ? ledger->cost[paid - 1] : 0, pays_s);
+    for (int i = 0; i < impls; i++)
+        if (!group->done[i] && !refused(group->study, i, group->page->group) &&
+            group->expected_s[i] <= group->dearest_s)
             here_s += group->expected_s[i];
-    }
-    group->time_s = time_s * (all > 0 ? fmin(here_s / all, 1) : 1);
+    group->time_s = time_s * fmin(here_s / paid_s, 1);
 }
 
 void budget_share(const struct board *board, int thread_index, struct group *group, double deadline)
 {
     const struct study *study = board->study;
-    const size_t points = (size_t)study->repetitions * (size_t)study->thread_count *
-                          (size_t)study_groups(study) * (size_t)study->impl_count;
+    const size_t groups =
+        (size_t)study->repetitions * (size_t)study->thread_count * (size_t)study_groups(study);
     struct ledger ledger = {.board = board, .group = group};
-    group->time_s = group->left_s = HUGE_VAL;
-    group->left_out = NULL;
-    for (int i = 0; i < study->impl_count; i++) {
+    group->time_s = group->dearest_s = HUGE_VAL;
+    for (int i = 0; i < study->impl_count; i++)
         group->expected_s[i] = 0;
-        group->impl_left_out[i] = false;
-    }
     if (deadline <= 0)
         return;
     ledger.pace = calloc(CONV_TENSORS * (size_t)(study->impl_count + 1), sizeof *ledger.pace);
-    ledger.cost = calloc(points, sizeof *ledger.cost);
+    ledger.cost = calloc(groups * (size_t)study->impl_count, sizeof *ledger.cost);
     if (!ledger.pace || !ledger.cost)
         abort(); /* a few bytes a point: the supervisor reports the crash */
     enter_all(&ledger, thread_index);
     if (clock_now() < deadline && pilot_unknown(&ledger))
         enter_all(&ledger, thread_index);
-    divide(&ledger, thread_index, group, fmax(deadline - clock_now(), 0));
+    divide(&ledger, group, fmax(deadline - clock_now(), 0));
     free(ledger.pace);
     free(ledger.cost);
 }
 
+/* What was measured in the first process is measured in all, while there is time: an interval needs several. */
+static bool is_begun(const struct group *group, int impl)
+{
+    return group->rep > 0 && group->proven[impl] && group->dearest_s > 0;
+}
+
 static bool pays(const struct group *group, int impl, double cost_s, struct point *point)
 {
-    const char *what = group->left_out;
-    if (group->impl_left_out[impl])
-        what = "implementation";
-    if (!(group->left_s > 0))
-        point_set_status(point, STATUS_SKIP, "the budget is spent");
-    else if (what)
-        point_set_status(point, STATUS_SKIP, "the budget leaves out this %s: here it would take %.3g s", what,
-                         cost_s);
-    else if (cost_s > group->left_s)
-        point_set_status(point, STATUS_SKIP, "would take %.3g s, and %.3g s are left of the budget", cost_s,
-                         group->left_s);
-    else
+    if (cost_s <= group->dearest_s || is_begun(group, impl))
         return true;
+    if (group->dearest_s > 0)
+        point_set_status(point, STATUS_SKIP, "would take %.3g s, the budget pays up to %.3g s a point",
+                         cost_s, group->dearest_s);
+    else
+        point_set_status(point, STATUS_SKIP, "the budget is spent");
     group->page->unpaid++;
     group->page->unpaid_s += cost_s;
     return false;
@@ -380,6 +261,17 @@ static bool pays(const struct group *group, int impl, double cost_s, struct poin
 
 bool budget_may_pay(const struct group *group, int impl, struct point *point)
 {
+    const struct conv_problem *whole = &group->layer->problem, corner = pilot_problem(whole);
+    const double part = conv_flop_nominal(&corner) / conv_flop_nominal(whole),
+                 expected_s = group->expected_s[impl];
+    if (expected_s > group->dearest_s && group->cost[impl].fixed_s == 0 &&
+        PILOT_PRICE * part * expected_s < group->dearest_s) {
+        const struct cost cost = pilot(group, impl);
+        if (cost.fixed_s > 0 && point_s(cost, CHECK_CALLS) < expected_s) {
+            group->cost[impl] = cost;
+            group->expected_s[impl] = point_s(cost, CHECK_CALLS);
+        }
+    }
     return pays(group, impl, group->expected_s[impl], point);
 }
 

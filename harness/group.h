@@ -32,12 +32,10 @@ struct group {
     const struct topology *topology;
     struct page *page;
     struct leftover *before; /* the process as it is to be for everyone */
-    double *expected_s;    /* per implementation, a part of the truth's included: see budget.h, like these: */
-    bool *impl_left_out;   /* per implementation */
-    const char *left_out;  /* "layer", "thread count" or "repetition", if that is left out; else NULL */
-    double time_s, left_s; /* wall time for this group; for all that is to come */
-    double *best_flops;    /* the best FMA ceiling of the run at this thread count; kept up to date */
-    point_fn *emit;        /* again for a point that is measured again */
+    double *expected_s; /* per implementation, a part of the truth's included: see budget.h, like these: */
+    double time_s, dearest_s; /* wall time for this group; for a single point at the least */
+    double *best_flops;       /* the best FMA ceiling of the run at this thread count; kept up to date */
+    point_fn *emit;           /* again for a point that is measured again */
     profile_fn *emit_profile; /* with study->phases, once, before its point */
     void *context;
 };

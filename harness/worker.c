@@ -104,7 +104,6 @@ static void walk(struct worker *worker, const struct topology *topology)
     const struct assignment *a = &worker->assignment;
     struct page *page = worker->board.page;
     double expected_s[study->impl_count];
-    bool impl_left_out[study->impl_count];
     char ignored[128];
     struct leftover *before = leftover_look(study->threads[a->thread_index]);
     if (!before)
@@ -122,7 +121,6 @@ static void walk(struct worker *worker, const struct topology *topology)
             .proven = board_proven(&worker->board, a->thread_index, g),
             .cost = board_cost(&worker->board, a->rep, a->thread_index, g),
             .expected_s = expected_s,
-            .impl_left_out = impl_left_out,
             .topology = topology,
             .page = page,
             .before = before,
